@@ -1,0 +1,1 @@
+"""How every customer is doing: folds facts into state, assesses health and coverage, answers questions."""
