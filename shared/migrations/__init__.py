@@ -1,0 +1,1 @@
+"""Schema changes of what all services share: tenants, keys and the log; and the helper that runs every service's."""

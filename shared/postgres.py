@@ -1,0 +1,166 @@
+"""PostgreSQL for every service: two pools under two roles, and the one helper that opens a tenant's transaction."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+
+from shared.errors import Unavailable
+
+APP_ROLE: Final = "genki_app"
+WORKER_ROLE: Final = "genki_worker"
+Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+_LOST: Final = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+)
+
+
+class NotIsolated(Exception):
+    """The database does not keep tenants apart: the boot check found a role or table outside the policy."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseSettings:
+    """Where PostgreSQL is: the owner's URL, and the passwords of the two roles that services use."""
+
+    url: str
+    app_password: str
+    worker_password: str
+    app_connections: int = 8
+    worker_connections: int = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """The pools of one process: `app` for requests (row-level security), `worker` for fold, assessment and ticker."""
+
+    app: asyncpg.Pool
+    worker: asyncpg.Pool
+
+    async def close(self) -> None:
+        """Closes both pools, at most 5 s each."""
+        for pool in (self.app, self.worker):
+            try:
+                await asyncio.wait_for(pool.close(), 5)
+            except TimeoutError:
+                pool.terminate()
+
+    async def ping(self) -> None:
+        """Raises Unavailable when PostgreSQL does not answer within 2 s."""
+        async with connection(self.worker, timeout=2) as conn:
+            await conn.fetchval("SELECT 1", timeout=2)
+
+
+def role_url(url: str, role: str, password: str) -> str:
+    """The owner's URL with another role's name and password."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{role}:{password}@{host}"))
+
+
+async def open_database(settings: DatabaseSettings) -> Database:
+    """Connects both pools and runs the isolation self-test. Raises Unavailable or NotIsolated."""
+    options: dict[str, Any] = {"command_timeout": 60, "max_inactive_connection_lifetime": 300}
+    app_url = role_url(settings.url, APP_ROLE, settings.app_password)
+    worker_url = role_url(settings.url, WORKER_ROLE, settings.worker_password)
+    app = await asyncpg.create_pool(app_url, min_size=1, max_size=settings.app_connections, **options)
+    worker = await asyncpg.create_pool(worker_url, min_size=1, max_size=settings.worker_connections, **options)
+    database = Database(app, worker)
+    try:
+        await check_isolation(database)
+    except BaseException:
+        await database.close()
+        raise
+    return database
+
+
+@asynccontextmanager
+async def connection(pool: asyncpg.Pool, timeout: float = 5.0) -> AsyncIterator[Connection]:
+    """A pooled connection; a lost server or an exhausted pool raises Unavailable."""
+    try:
+        async with pool.acquire(timeout=timeout) as conn:
+            yield conn
+    except _LOST as problem:
+        raise Unavailable("The database does not answer.") from problem
+
+
+@asynccontextmanager
+async def tenant_transaction(pool: asyncpg.Pool, *tenants: int, timeout: float = 5.0) -> AsyncIterator[Connection]:
+    """A transaction that sees the rows of these tenants only: the one place where the list is set."""
+    async with connection(pool, timeout) as conn:
+        await begin(conn, tenants)
+        try:
+            yield conn
+        except BaseException:
+            await _roll_back(conn)
+            raise
+        await conn.execute("COMMIT")
+
+
+async def begin(conn: Connection, tenants: tuple[int, ...] | list[int]) -> None:
+    """Opens a transaction and sets the tenants in one simple statement (integers only, so no quoting is needed)."""
+    listed = ",".join(str(int(tenant)) for tenant in tenants)
+    await conn.execute(f"BEGIN; SET LOCAL app.tenants = '{listed}'")
+
+
+async def _roll_back(conn: Connection) -> None:
+    if conn.is_closed():
+        return
+    try:
+        await asyncio.shield(conn.execute("ROLLBACK", timeout=5))
+    except (*_LOST, asyncpg.PostgresError):
+        conn.terminate()
+
+
+# Which tables with a tenant column lie outside the policy on purpose: no request role has a grant on them.
+UNGRANTED: Final = ("access.tenant", "bus.%", "scoring.archive%", "scoring_state.dirty", "scoring_state.due")
+_OPEN_TABLES: Final = """
+SELECT c.oid::regclass::text AS name FROM pg_class c
+JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant' AND NOT a.attisdropped
+WHERE n.nspname IN ('access', 'bus', 'ingest', 'nps', 'scoring', 'scoring_state') AND c.relkind IN ('r', 'p')
+  AND has_table_privilege($1, c.oid, 'SELECT, INSERT, UPDATE, DELETE')
+  AND NOT (c.relrowsecurity AND c.relforcerowsecurity AND EXISTS (SELECT 1 FROM pg_policy p WHERE p.polrelid = c.oid))
+"""
+_ROLE: Final = "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user"
+_OWNED: Final = """
+SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname IN ('access', 'bus', 'ingest', 'nps', 'scoring', 'scoring_state')
+  AND pg_get_userbyid(c.relowner) = current_user
+"""
+_VIEWS: Final = """
+SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname IN ('access', 'bus', 'ingest', 'nps', 'scoring', 'scoring_state') AND c.relkind IN ('v', 'm')
+  AND NOT coalesce(c.reloptions @> ARRAY['security_invoker=true'], false)
+"""
+_SEEN_WITHOUT_TENANT: Final = "SELECT count(*) FROM scoring_state.account_state"
+
+
+async def check_isolation(database: Database) -> None:
+    """The boot self-test of row-level security. Raises NotIsolated with what stands open."""
+    for pool, role in ((database.app, APP_ROLE), (database.worker, WORKER_ROLE)):
+        async with connection(pool) as conn:
+            if await conn.fetchval(_ROLE) or await conn.fetchval(_OWNED):
+                raise NotIsolated(f"{role} is a superuser, bypasses row-level security or owns tables")
+            if role == APP_ROLE:
+                await _check_tables(conn)
+
+
+async def _check_tables(conn: Connection) -> None:
+    standing_open = [row["name"] for row in await conn.fetch(_OPEN_TABLES, APP_ROLE)]
+    views = [row[0] for row in await conn.fetch(_VIEWS)]
+    if standing_open or views:
+        raise NotIsolated(f"outside the tenant policy: {', '.join(standing_open + views)}")
+    if await conn.fetchval(_SEEN_WITHOUT_TENANT):
+        raise NotIsolated("rows are visible without a tenant")
