@@ -1,0 +1,279 @@
+"""Who is asking: keys and their format, the tenant behind a key, and what each kind and role may do."""
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import hmac
+import secrets
+import time
+import zlib
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final, NamedTuple, Protocol
+
+from starlette.requests import HTTPConnection
+
+from shared.clock import Clock
+from shared.errors import Forbidden, Unauthorized
+from shared.postgres import Database, connection
+
+KINDS: Final = ("write", "server", "api")
+ROLES: Final = ("admin", "manager", "csm", "viewer")
+PRINCIPAL: Final = "genki.principal"  # the scope key of the verified asker
+_BASE62: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_DIGITS: Final = frozenset(_BASE62)
+_ID_LENGTH: Final = 12
+_SECRET_LENGTH: Final = 22  # base62: 130.9 bits
+_CHECKSUM_LENGTH: Final = 6
+_TTL: Final = 4.0  # seconds a look-up is believed; a revocation is effective within 5
+_KNOWN: Final = 10_000  # look-ups remembered of each sort: keys found, ids nobody has
+
+
+class Key(NamedTuple):
+    """The parts of a key as sent; the checksum was right."""
+
+    kind: str
+    key_id: str
+    secret: str
+
+
+class NewKey(NamedTuple):
+    """A key just made: `text` is shown once, only `secret_hash` (SHA-256, 32 bytes) is kept."""
+
+    key_id: str
+    text: str
+    secret_hash: bytes
+
+
+class Principal(NamedTuple):
+    """Who asks, by a verified key: the tenant with its zone and currencies, the key's kind and (kind api) role."""
+
+    tenant: int
+    tenant_id: str
+    kind: str
+    role: str | None
+    csm_id: str | None
+    time_zone: str
+    currency: str
+    fx_currencies: frozenset[str] = frozenset()
+    key_id: str = ""
+
+
+class Right(StrEnum):
+    """What a route asks of a key."""
+
+    TRACK = "track"  # tracking routes
+    EVENTS = "events"  # POST /v1/events
+    IMPORT = "import"  # POST /v1/imports/…
+    READ = "read"  # every question
+    WORK = "work"  # a CSM's own work: overrides, follow-ups, notes
+    MANAGE = "manage"  # settings, policies, models, surveys
+    ADMIN = "admin"  # keys, erasure
+
+
+_ROLES_OF: Final[dict[Right, frozenset[str]]] = {
+    Right.READ: frozenset(ROLES),
+    Right.WORK: frozenset(("admin", "manager", "csm")),
+    Right.MANAGE: frozenset(("admin", "manager")),
+    Right.ADMIN: frozenset(("admin",)),
+    Right.IMPORT: frozenset(("admin",)),
+}
+_KINDS_OF: Final[dict[Right, frozenset[str]]] = {
+    Right.TRACK: frozenset(("write", "server")),
+    Right.EVENTS: frozenset(("server",)),
+    Right.IMPORT: frozenset(("server",)),
+}
+
+
+def may(kind: str, role: str | None, right: Right) -> bool:
+    """Whether a key of this kind (and role, for kind api) has a right: the table of API.md."""
+    if kind == "api":
+        return role in _ROLES_OF.get(right, ())
+    return kind in _KINDS_OF.get(right, ())
+
+
+def new_key(kind: str) -> NewKey:
+    """A fresh key `gk_<kind>_<id>_<secret>_<checksum>`; the secret holds 130 random bits. ValueError: no such kind."""
+    if kind not in KINDS:
+        raise ValueError(f"no kind of key: {kind}")
+    key_id, secret = _random(_ID_LENGTH), _random(_SECRET_LENGTH)
+    body = f"gk_{kind}_{key_id}_{secret}"
+    return NewKey(key_id, f"{body}_{_checksum(body)}", hash_secret(secret))
+
+
+def parse_key(text: str) -> Key | None:
+    """The parts of a key, or None for what cannot be one: wrong form or checksum, found without asking anyone."""
+    parts = text.split("_")
+    if len(parts) != 5 or parts[0] != "gk" or parts[1] not in KINDS:
+        return None
+    _, kind, key_id, secret, checksum = parts
+    if len(key_id) != _ID_LENGTH or len(secret) != _SECRET_LENGTH or not _DIGITS.issuperset(key_id + secret):
+        return None
+    if _checksum(text[: -len(checksum) - 1]) != checksum:
+        return None
+    return Key(kind, key_id, secret)
+
+
+def hash_secret(secret: str) -> bytes:
+    """SHA-256 of a key's secret: 130 random bits need no slow hash."""
+    return hashlib.sha256(secret.encode()).digest()
+
+
+def token_of(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+    """The key in `Authorization: Bearer <key>` or Basic (user name), from ASGI headers; None when there is none."""
+    for name, value in headers:
+        if name == b"authorization":
+            scheme, _, rest = value.decode("latin-1").partition(" ")
+            return _credential(scheme.lower(), rest.strip())
+    return None
+
+
+class KeyFinder(Protocol):
+    """Looks a key up by its id: the columns of `access.find_key`, or None."""
+
+    async def __call__(self, key_id: str) -> Mapping[str, Any] | None: ...
+
+
+class Keyring:
+    """Verifies keys; look-ups, also the vain ones, are believed for 4 s and asked for once at a time."""
+
+    def __init__(self, db: Database | KeyFinder, clock: Clock) -> None:
+        """`db`: the database, or the look-up itself. Expiry goes by `clock`."""
+        self._find: KeyFinder = _finder(db) if isinstance(db, Database) else db
+        self._clock = clock
+        self._found: OrderedDict[str, tuple[float, _Entry]] = OrderedDict()
+        self._nobody: OrderedDict[str, tuple[float, None]] = OrderedDict()
+        self._asking: dict[str, asyncio.Task[_Entry | None]] = {}
+
+    async def verify(self, token: str | None) -> Principal:
+        """Who holds this key. Raises Unauthorized, or Unavailable when the database cannot be asked."""
+        key = parse_key(token) if token else None
+        if key is None:
+            raise Unauthorized
+        entry = await self._entry(key.key_id)
+        if entry is None or not entry.opens(key, self._clock.now()):
+            raise Unauthorized
+        return entry.principal
+
+    def forget(self, key_id: str) -> None:
+        """Drops what is remembered of a key: it was made or revoked in this process."""
+        self._found.pop(key_id, None)
+        self._nobody.pop(key_id, None)
+        self._asking.pop(key_id, None)
+
+    async def _entry(self, key_id: str) -> "_Entry | None":
+        now = time.monotonic()
+        for cache in (self._found, self._nobody):
+            held = cache.get(key_id)
+            if held is not None and held[0] > now:
+                return held[1]
+        task = self._asking.get(key_id)
+        if task is None:
+            task = asyncio.ensure_future(self._ask(key_id, now + _TTL))
+            self._asking[key_id] = task
+        return await asyncio.shield(task)  # one asker's disconnect must not fail the others
+
+    async def _ask(self, key_id: str, until: float) -> "_Entry | None":
+        me = asyncio.current_task()
+        try:
+            row = await self._find(key_id)
+            entry = None if row is None else _Entry.of(key_id, row)
+            if self._asking.get(key_id) is me:  # else forgotten meanwhile: this answer may be too old
+                self._remember(key_id, until, entry)
+            return entry
+        finally:
+            if self._asking.get(key_id) is me:
+                del self._asking[key_id]
+
+    def _remember(self, key_id: str, until: float, entry: "_Entry | None") -> None:
+        self._found.pop(key_id, None)
+        self._nobody.pop(key_id, None)
+        cache: OrderedDict[str, Any] = self._nobody if entry is None else self._found
+        cache[key_id] = (until, entry)
+        if len(cache) > _KNOWN:
+            cache.popitem(last=False)
+
+
+class _Entry(NamedTuple):
+    """A key as the database has it."""
+
+    principal: Principal
+    secret_hash: bytes
+    expires_at: datetime | None
+    revoked: bool
+
+    @classmethod
+    def of(cls, key_id: str, row: Mapping[str, Any]) -> "_Entry":
+        principal = Principal(
+            *(row[name] for name in Principal._fields[:7]),
+            fx_currencies=frozenset(row["fx"] or ()),
+            key_id=key_id,
+        )
+        return cls(principal, bytes(row["secret_hash"]), row["expires_at"], row["revoked_at"] is not None)
+
+    def opens(self, key: Key, now: datetime) -> bool:
+        """Whether the key as sent is this one and still good."""
+        same = hmac.compare_digest(hash_secret(key.secret), self.secret_hash) and key.kind == self.principal.kind
+        return same and not self.revoked and (self.expires_at is None or now < self.expires_at)
+
+
+async def principal(request: HTTPConnection) -> Principal:
+    """FastAPI dependency: the verified asker, by `app.state.keyring`. Raises Unauthorized."""
+    asker = request.scope.get(PRINCIPAL)
+    if asker is None:
+        asker = await request.app.state.keyring.verify(token_of(request.scope["headers"]))
+        request.scope[PRINCIPAL] = asker
+    return asker
+
+
+def require(right: Right | str) -> Callable[[HTTPConnection], Awaitable[Principal]]:
+    """FastAPI dependency: the verified asker, if its key has the right. Raises Unauthorized or Forbidden."""
+    wanted = Right(right)
+
+    async def allowed(request: HTTPConnection) -> Principal:
+        asker = await principal(request)
+        check(asker, wanted)
+        return asker
+
+    return allowed
+
+
+def check(asker: Principal, right: Right) -> None:
+    """Raises Forbidden when the key's kind or role lacks the right."""
+    if not may(asker.kind, asker.role, right):
+        raise Forbidden
+
+
+def _finder(db: Database) -> KeyFinder:
+    # access.find_key is SECURITY DEFINER: before the key is known no tenant can be set, so no policy lets a row out.
+    async def find(key_id: str) -> Mapping[str, Any] | None:
+        async with connection(db.app) as conn:
+            return await conn.fetchrow("SELECT * FROM access.find_key($1)", key_id)
+
+    return find
+
+
+def _credential(scheme: str, rest: str) -> str | None:
+    if scheme == "bearer":
+        return rest or None
+    if scheme != "basic":
+        return None
+    try:
+        return base64.b64decode(rest, validate=True).decode("latin-1").partition(":")[0] or None
+    except (binascii.Error, ValueError):
+        return None
+
+
+def _random(length: int) -> str:
+    return "".join(secrets.choice(_BASE62) for _ in range(length))
+
+
+def _checksum(text: str) -> str:
+    number, digits = zlib.crc32(text.encode("utf-8", "replace")), ""
+    for _ in range(_CHECKSUM_LENGTH):
+        number, digit = divmod(number, 62)
+        digits = _BASE62[digit] + digits
+    return digits
