@@ -1,0 +1,108 @@
+"""The test house's cellar: one real PostgreSQL a session, a fresh migrated database a module, a real Kafka if any."""
+
+import asyncio
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import asyncpg
+import pytest
+
+from shared.embedded import OWNER, AlreadyRunning, EmbeddedPostgres, start_postgres
+
+TEMPLATE = "genki_template"
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class TestDatabase:
+    """One database of the session's server: its name and the DSN of each role."""
+
+    __test__ = False
+    name: str
+    owner_dsn: str = field(repr=False)
+    app_dsn: str = field(repr=False)
+    worker_dsn: str = field(repr=False)
+    app_password: str = field(repr=False)
+    worker_password: str = field(repr=False)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[EmbeddedPostgres]:
+    """The session's PostgreSQL: durable settings as in production, roles genki_app and genki_worker, no tables."""
+    _sweep()
+    folder = Path(tempfile.mkdtemp(prefix="genki-test-"))
+    server = start_postgres(folder)
+    yield server
+    server.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def new_database(postgres: EmbeddedPostgres) -> Callable[[], TestDatabase]:
+    """A function that makes one more migrated, empty database, a copy of a template migrated once."""
+    from shared.migrations.run import migrate
+
+    _command(postgres, f"CREATE DATABASE {TEMPLATE}")
+    run_apart(migrate(postgres.dsn(OWNER, postgres.owner_password, TEMPLATE)))
+    count = 0
+
+    def make() -> TestDatabase:
+        nonlocal count
+        count += 1
+        name = f"genki_{count}"
+        _command(postgres, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+        return _described(postgres, name)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def database(new_database: Callable[[], TestDatabase], postgres: EmbeddedPostgres) -> Iterator[TestDatabase]:
+    """A fresh migrated database for this test module."""
+    made = new_database()
+    yield made
+    _command(postgres, f"DROP DATABASE {made.name} WITH (FORCE)")
+
+
+def run_apart(work: Coroutine[Any, Any, Result]) -> Result:
+    """Run a coroutine to its end in a thread of its own, whatever loop this thread has."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()
+
+
+def _described(server: EmbeddedPostgres, name: str) -> TestDatabase:
+    return TestDatabase(
+        name=name,
+        owner_dsn=server.dsn(OWNER, server.owner_password, name),
+        app_dsn=server.dsn("genki_app", server.app_password, name),
+        worker_dsn=server.dsn("genki_worker", server.worker_password, name),
+        app_password=server.app_password,
+        worker_password=server.worker_password,
+    )
+
+
+def _command(server: EmbeddedPostgres, statement: str) -> None:
+    async def go() -> None:
+        connection = await asyncpg.connect(server.dsn(OWNER, server.owner_password, "postgres"))
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    run_apart(go())
+
+
+def _sweep() -> None:
+    """End and remove what runs killed more than an hour ago left behind."""
+    for folder in Path(tempfile.gettempdir()).glob("genki-test-*"):
+        with suppress(OSError, AlreadyRunning):
+            if time.time() - folder.stat().st_mtime > 3600:
+                start_postgres(folder).stop()
+                shutil.rmtree(folder, ignore_errors=True)
