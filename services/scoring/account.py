@@ -84,6 +84,7 @@ class AccountAt:
     scores: tuple[PersonScore, ...] = ()
     override: "Override | None" = None
     exists: bool = True
+    tier_exception: str | None = None  # the tier of an approved exception that holds at T
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Coverage: which accounts were talked to in time."""

@@ -1,0 +1,82 @@
+"""Coverage: who counts, who was talked to in time and until when; rates of groups and what they fall short. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from fractions import Fraction
+from math import ceil
+
+from services.scoring.account import AccountAt, Moment, Touch
+from services.scoring.lifecycle.rules import Lifecycle
+from shared.clock import day_of, start_of_day
+from shared.tenant_settings import TIERS, CoveragePolicy, CoverageSettings, exact
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """One account at T. `covered` and `due_at` are None when it is not eligible; `due_at` is when it falls out (or fell)."""
+
+    eligible: bool
+    covered: bool | None
+    due_at: datetime | None
+    due_day: date | None
+    last_contact: Touch | None
+    contact_day: date | None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupCoverage:
+    """A group's coverage: rate and target are fractions; None where nobody is eligible (an empty tier shows its own)."""
+
+    eligible: int
+    covered: int
+    rate: float | None
+    target: float | None
+    window: str | None
+    shortfall: int
+
+
+def last_counting(touches: Iterable[Touch], policy: CoveragePolicy) -> Touch | None:
+    """The latest contact that counts for the tier, by time, then id."""
+    counting = [touch for touch in touches if touch.channel in policy.channels and touch.outcome in policy.outcomes]
+    return max(counting, key=lambda touch: (touch.at, touch.id), default=None)
+
+
+def eligible(life: Lifecycle, day: date) -> bool:
+    """A customer that has started and not churned."""
+    return not life.churned and life.start is not None and life.start <= day
+
+
+def coverage(account: AccountAt, life: Lifecycle, policy: CoveragePolicy, moment: Moment) -> Coverage:
+    """Coverage at T under the policy of the account's tier at T (a churned one's: of the tier its money would give)."""
+    last = last_counting(account.touches, policy)
+    contact_day = day_of(last.at, moment.tz) if last else None
+    if life.start is None or not eligible(life, moment.day):
+        return Coverage(False, None, None, None, last, contact_day)
+    due_day = policy.window.first_out(contact_day) if contact_day else life.start
+    covered = contact_day is not None and contact_day > policy.window.start_day(moment.day)
+    return Coverage(True, covered, start_of_day(due_day, moment.tz), due_day, last, contact_day)
+
+
+def contacted(start: date | None, contact_day: date | None) -> bool:
+    """For the contact rate: talked to at all since the start (ever, if there is no start)."""
+    return contact_day is not None and (start is None or contact_day >= start)
+
+
+def group_coverage(
+    tiers: Mapping[str, tuple[int, int]], settings: CoverageSettings, own: str | None = None
+) -> GroupCoverage:
+    """The coverage of a group from (eligible, covered) by tier; `own` is the tier when the group is one.
+
+    Target = mean of the tiers' targets weighted by eligible accounts, exact until the last step; the window only where
+    all eligible accounts are of one tier.
+    """
+    counts = {tier: tiers[tier] for tier in TIERS if tier in tiers and tiers[tier][0]}
+    total, covered = sum(count for count, _ in counts.values()), sum(count for _, count in counts.values())
+    if not total:
+        policy = settings.of(own) if own else None
+        return GroupCoverage(0, 0, None, policy.target if policy else None, str(policy.window) if policy else None, 0)
+    wanted = sum((exact(settings.of(tier).target) * count for tier, (count, _) in counts.items()), Fraction(0))
+    window = str(settings.of(next(iter(counts))).window) if len(counts) == 1 else None
+    shortfall = max(0, ceil(wanted) - covered)
+    return GroupCoverage(total, covered, covered / total, float(wanted / total), window, shortfall)

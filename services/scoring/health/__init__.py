@@ -1,0 +1,1 @@
+"""Health: a score that explains itself."""

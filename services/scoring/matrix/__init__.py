@@ -1,0 +1,1 @@
+"""Rank and tenure: whom to look after first."""

@@ -1,0 +1,1 @@
+"""NPS: the customer's own voice."""

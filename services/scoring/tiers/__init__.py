@@ -1,0 +1,1 @@
+"""Tiers: how closely an account is looked after, by money."""
