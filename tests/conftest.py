@@ -1,12 +1,13 @@
 """The test house's cellar: one real PostgreSQL a session, a fresh migrated database a module, a real Kafka if any."""
 
 import asyncio
+import os
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +16,7 @@ import asyncpg
 import pytest
 
 from shared.embedded import OWNER, AlreadyRunning, EmbeddedPostgres, start_postgres
+from tests.kafka import Broker, NoKafka, described, running_broker, said
 
 TEMPLATE = "genki_template"
 Result = TypeVar("Result")
@@ -69,6 +71,28 @@ def database(new_database: Callable[[], TestDatabase], postgres: EmbeddedPostgre
     made = new_database()
     yield made
     _command(postgres, f"DROP DATABASE {made.name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[Broker]:
+    """The session's real Kafka broker. Without one the test is skipped and the last lines of the run say so."""
+    with ExitStack() as stack:
+        try:
+            broker = stack.enter_context(running_broker())
+        except NoKafka as reason:
+            said[:] = [f"NO REAL KAFKA: the tests of the Kafka body did not run. {reason}"]
+            if os.environ.get("GENKI_REQUIRE_KAFKA"):
+                pytest.fail(str(reason))
+            pytest.skip(f"no real Kafka: {reason}")
+        said[:] = [f"Kafka: {described(broker)}"]
+        yield broker
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Which Kafka the tests ran against, in the last lines."""
+    for line in said:
+        loud = line.startswith("NO ")
+        terminalreporter.write_line(line, red=loud, bold=loud)
 
 
 def run_apart(work: Coroutine[Any, Any, Result]) -> Result:
