@@ -4,9 +4,19 @@ import json
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
+from itertools import pairwise
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictFloat, StrictInt, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictFloat,
+    StrictInt,
+    StringConstraints,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from shared.tenant_settings import Tier
@@ -39,7 +49,7 @@ class Part(BaseModel):
 
 
 def _rising(curve: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
-    if any(left[0] >= right[0] for left, right in zip(curve, curve[1:], strict=False)):
+    if any(left[0] >= right[0] for left, right in pairwise(curve)):
         raise PydanticCustomError("curve_not_rising", "a curve's points go from left to right")
     return curve
 

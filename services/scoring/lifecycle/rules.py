@@ -91,9 +91,7 @@ def start_of(account: AccountAt, day: date) -> tuple[date | None, str | None]:
     since: date | None = account.attributes.get("customer_since")
     if since is not None:
         return since, "customer_since"
-    told = [
-        (change.effective_on, 0, "contract") for change in account.contracts if change.effective_on <= day
-    ]
+    told = [(change.effective_on, 0, "contract") for change in account.contracts if change.effective_on <= day]
     if account.usage.first_day is not None:
         told.append((account.usage.first_day, 1, "usage"))
     if not told:
