@@ -86,7 +86,9 @@ def test_a_key_with_a_character_lost_or_added_or_swapped_is_no_key() -> None:
             assert parse_key(text[: place - 1] + text[place] + text[place - 1] + text[place + 1 :]) is None
 
 
-@pytest.mark.parametrize("text", ["", "gk", "gk____", "null", "a.b.c", "gk_api_" + "0" * 12 + "_" + "0" * 22 + "_000000"])
+@pytest.mark.parametrize(
+    "text", ["", "gk", "gk____", "null", "a.b.c", "gk_api_" + "0" * 12 + "_" + "0" * 22 + "_000000"]
+)
 def test_what_only_looks_like_a_key_is_no_key(text: str) -> None:
     assert parse_key(text) is None
 

@@ -1,0 +1,214 @@
+"""The front of every service, one pure ASGI layer: request id, body limit, security headers, access log, metrics.
+
+Where one process holds several services a request passes several fronts. The outermost gives the id, writes the log
+line and the headers; the inner ones keep their own body limit and turn their own failures into problems."""
+
+import asyncio
+import re
+import time
+from collections.abc import Callable
+from typing import Any, Final
+from uuid import uuid4
+
+import structlog
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shared import metrics
+from shared.errors import REQUEST_ID, Refusal, TooLarge, Unexpected, install_handlers, problem_response, refusal_of
+from shared.tenancy import PRINCIPAL
+
+ROUTE: Final = "genki.route"  # the scope key of a route's template, where the router cannot know it
+BODY_LIMIT: Final = 5_000_000  # bytes as received; ingest counts again after unpacking
+BODY_SECONDS: Final = 30.0  # a client may be silent this long in the middle of its body
+_QUIET: Final = frozenset(("/healthz", "/readyz", "/metrics"))
+_ID: Final = re.compile(rb"[0-9A-Za-z_-]{8,64}")
+_SECURITY: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-store"),
+    (b"x-frame-options", b"DENY"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+_log = structlog.get_logger("genki.http")
+Limit = int | Callable[[Scope], int]
+
+
+class SlowBody(Refusal):
+    """The body did not arrive in time."""
+
+    status = 408
+
+
+class Front:
+    """The middleware: `service` names it in log and metrics, `limit` is the most bytes of a body, or says so."""
+
+    def __init__(self, app: ASGIApp, service: str, limit: Limit = BODY_LIMIT) -> None:
+        """Wraps an ASGI application."""
+        self._app = app
+        self._service = service
+        self._limit = limit
+        self._open = metrics.HTTP_OPEN.labels(service)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request; other scopes pass untouched."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        outer = REQUEST_ID not in scope
+        if outer:
+            scope[REQUEST_ID] = _request_id(scope)
+        limit = self._limit if isinstance(self._limit, int) else self._limit(scope)
+        passage = _Passage(scope, receive, send, limit, outer=outer)
+        if outer:
+            await self._watched(passage)
+        else:
+            await passage.run(self._app)
+
+    async def _watched(self, passage: "_Passage") -> None:
+        begin = time.perf_counter()
+        with self._open.track_inprogress():
+            try:
+                await passage.run(self._app)
+            finally:
+                self._tell(passage, time.perf_counter() - begin)
+
+    def _tell(self, passage: "_Passage", seconds: float) -> None:
+        scope, route = passage.scope, route_of(passage.scope)
+        metrics.observe_request(self._service, scope["method"], route, passage.status, seconds)
+        write = _log.debug if route in _QUIET else _log.info
+        asker = scope.get(PRINCIPAL)
+        write(
+            "request",
+            service=self._service,
+            method=scope["method"],
+            route=route,
+            status=passage.status,
+            ms=round(seconds * 1000, 2),
+            bytes_in=passage.bytes_in,
+            tenant=None if asker is None else asker.tenant,
+            request_id=scope[REQUEST_ID],
+        )
+
+
+def front(app: Starlette, service: str, limit: Limit = BODY_LIMIT) -> None:
+    """Puts the front and the problem handlers on an application; call it once, before it serves."""
+    install_handlers(app)
+    app.add_middleware(Front, service=service, limit=limit)
+
+
+def route_of(scope: Scope) -> str:
+    """The template of the route that took the request, `(none)` when none did."""
+    told = scope.get(ROUTE)
+    if told is not None:
+        return told
+    inner = scope.get("fastapi", {}).get("effective_route_context") or scope.get("route")
+    known = getattr(inner, "path_format", None) or getattr(inner, "path", None)
+    return known or (_rebuilt(scope) if "endpoint" in scope else "(none)")
+
+
+def _rebuilt(scope: Scope) -> str:
+    # FastAPI names no route for the plain Starlette routes it holds: put the parameters' names back into the path.
+    names = {str(value): f"{{{name}}}" for name, value in scope.get("path_params", {}).items()}
+    return "/".join(names.get(part, part) for part in scope["path"].split("/"))
+
+
+class _Passage:
+    """One request on its way through one front."""
+
+    __slots__ = ("_limit", "_muted", "_open", "_outer", "_receive", "_refusal", "_send", "bytes_in", "scope", "status")
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, limit: int, *, outer: bool) -> None:
+        self.scope, self._receive, self._send = scope, receive, send
+        self._limit, self._outer = limit, outer
+        self._open = True  # the body has not ended
+        self._muted = False  # a refusal took the place of the application's answer
+        self._refusal: Refusal | None = None
+        self.bytes_in = 0
+        self.status = 0
+
+    async def run(self, app: ASGIApp) -> None:
+        """Calls the application; its failures become problems as long as nothing was sent."""
+        try:
+            if _declared(self.scope) > self._limit:
+                raise TooLarge
+            await app(self.scope, self.receive, self.send)
+        except ClientDisconnect:
+            self.status = self.status or 499
+        except Exception as error:  # noqa: BLE001 the last place where a failure can still become an answer
+            await self._fail(error)
+
+    async def receive(self) -> Message:
+        """The next message, its bytes counted; a body that grows too large or stalls is refused."""
+        if not self._open:
+            return await self._receive()
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                message = await self._receive()
+        except TimeoutError:
+            self._refusal = SlowBody()
+            raise self._refusal from None
+        if message["type"] == "http.request":
+            self.bytes_in += len(message.get("body", b""))
+            self._open = message.get("more_body", False)
+            if self.bytes_in > self._limit:
+                self._refusal = TooLarge()
+                raise self._refusal
+        else:
+            self._open = False
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Passes the answer on. A framework turns a refusal raised inside `receive` into a 400: here it comes back."""
+        if message["type"] == "http.response.start":
+            if self._refusal is not None:
+                await self._refuse(self._refusal)
+                return
+            self.status = message["status"]
+            if self._outer:
+                message = {**message, "headers": _with_headers(message, self.scope[REQUEST_ID])}
+        if not self._muted:
+            await self._send(message)
+
+    async def _fail(self, error: Exception) -> None:
+        refusal = refusal_of(error)
+        if self.status or isinstance(refusal, Unexpected):
+            if self.status and not self._outer:
+                raise error  # the outermost front tells it, the server cuts the answer off
+            _log.error("request_failed", request_id=self.scope[REQUEST_ID], route=route_of(self.scope), exc_info=error)
+        if self.status:
+            raise error
+        await self._refuse(refusal)
+
+    async def _refuse(self, refusal: Refusal) -> None:
+        self._refusal = None
+        response = problem_response(refusal, self.scope[REQUEST_ID])
+        if isinstance(refusal, TooLarge | SlowBody):  # the rest of the body is not read: no further request can follow
+            response.headers["connection"] = "close"
+        await response(self.scope, self._receive, self.send)
+        self._muted = True
+
+
+def _with_headers(message: Message, request_id: str) -> list[Any]:
+    headers = list(message.get("headers", ()))
+    names = {name.lower() for name, _ in headers}
+    headers += [pair for pair in _SECURITY if pair[0] not in names]
+    if b"x-request-id" not in names:
+        headers.append((b"x-request-id", request_id.encode("ascii")))
+    return headers
+
+
+def _request_id(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _ID.fullmatch(value):
+            return value.decode("ascii")
+    return uuid4().hex
+
+
+def _declared(scope: Scope) -> int:
+    for name, value in scope["headers"]:
+        if name == b"content-length":
+            return int(value[:18]) if value.isdigit() else 0
+    return 0
