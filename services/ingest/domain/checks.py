@@ -1,0 +1,137 @@
+"""The checks that every door shares: instants, days, ids, money, text. Each raises Refused with its code."""
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+
+from services.ingest.domain.verdict import Door, Refused, minor_digits
+from shared.clock import to_micros
+
+JUNK: Final = frozenset(("", "null", "undefined", "anonymous", "0"))
+EARLIEST: Final = to_micros(datetime(1900, 1, 1, tzinfo=UTC))
+MAX_DIGITS: Final = 15
+_INT64: Final = 2**63
+_INSTANT: Final = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)", re.ASCII
+)
+_DAY: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_MONEY: Final = re.compile(r"-?\d{1,40}(?:\.\d{1,40})?", re.ASCII)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_match_instant = _INSTANT.fullmatch
+_from_iso = datetime.fromisoformat
+
+
+def micros_of(text: str) -> int | None:
+    """µs since 1970 of a full RFC 3339 instant with offset, digits past the microsecond cut; None for anything else."""
+    if _match_instant(text) is None:
+        return None
+    try:
+        return (_from_iso(text) - _EPOCH) // _MICROSECOND
+    except ValueError:
+        return _unusual_micros(text.upper())
+
+
+def _unusual_micros(text: str) -> int | None:
+    """Lower-case letters, which RFC 3339 allows, and the leap second, which is the instant after its minute."""
+    leap = text[17:19] == "60"
+    try:
+        instant = _from_iso(f"{text[:17]}59{text[19:]}" if leap else text)
+    except ValueError:
+        return None
+    micros = to_micros(instant)
+    if not leap:
+        return micros
+    micros = (micros // 1_000_000 + 1) * 1_000_000
+    following = _EPOCH + timedelta(microseconds=micros)
+    return micros if (following.day, following.hour, following.minute) == (1, 0, 0) else None
+
+
+def instant(text: str, field: str, latest: int) -> int:
+    """µs of an instant from 1900 up to `latest`. Codes: invalid_<field>, in_future."""
+    micros = micros_of(text)
+    if micros is None or micros < EARLIEST:
+        raise Refused(f"invalid_{field}", f"{field} is not an RFC 3339 instant with offset from 1900 on")
+    if micros > latest:
+        raise Refused("in_future", f"{field} lies too far in the future")
+    return micros
+
+
+def day(text: str, field: str) -> str:
+    """A calendar day 1900-01-01…9999-12-31 as it came. Code: invalid_<field>."""
+    try:
+        if _DAY.fullmatch(text) and date.fromisoformat(text).year >= 1900:
+            return text
+    except ValueError:
+        pass
+    raise Refused(f"invalid_{field}", f"{field} is not a date YYYY-MM-DD of the years 1900 to 9999")
+
+
+def is_junk(text: str) -> bool:
+    """Whether an id is one of those that broken clients send for many people at once, or holds `#`."""
+    return "#" in text or text.strip().lower() in JUNK
+
+
+def ident(text: str, field: str) -> str:
+    """An id that may stand. Code: junk_id."""
+    if (len(text) < 10 and text.lower() in JUNK) or "#" in text or text[:1].isspace() or text[-1:].isspace():
+        _ident_slowly(text, field)
+    return text
+
+
+def _ident_slowly(text: str, field: str) -> None:
+    if is_junk(text):
+        raise Refused("junk_id", f"{field} is empty, a placeholder, or holds #")
+
+
+def money(raw: bytes, field: str, currency: str) -> str:
+    """Canonical decimal text of a JSON string or number. Codes: invalid_<field>.
+
+    Refused: below zero, more digits after the point than the currency's minor unit has, more than 15 digits.
+    """
+    text = raw.strip(b'"').decode("ascii", "replace")
+    if not _MONEY.fullmatch(text):
+        raise Refused(f"invalid_{field}", f"{field} is not a decimal amount")
+    whole, _, fraction = text.partition(".")
+    fraction = fraction.rstrip("0")
+    if whole.startswith("-") and Decimal(text) != 0:
+        raise Refused(f"invalid_{field}", f"{field} is below zero")
+    whole = whole.lstrip("-0") or "0"
+    if len(fraction) > minor_digits(currency) or len(whole.lstrip("0")) + len(fraction) > MAX_DIGITS:
+        raise Refused(f"invalid_{field}", f"{field} goes beyond the currency's minor unit or {MAX_DIGITS} digits")
+    return f"{whole}.{fraction}" if fraction else whole
+
+
+def currency(sent: str | None, door: Door) -> str:
+    """The currency that an amount is in: as sent, else the tenant's. Code: currency_not_reporting."""
+    if sent is None or sent == door.currency:
+        return door.currency
+    if sent not in door.fx:
+        raise Refused("currency_not_reporting", "the currency is not the reporting one and has no rate in settings.fx")
+    return sent
+
+
+def storable(value: Any) -> bool:
+    """Whether the database can keep a value: no NUL, no lone surrogate, whole numbers of 64 bits, finite numbers."""
+    if isinstance(value, str):
+        return "\0" not in value and (value.isascii() or _encodes(value))
+    if isinstance(value, bool) or value is None or isinstance(value, msgspec.UnsetType):
+        return True
+    if isinstance(value, int):
+        return -_INT64 <= value < _INT64
+    if isinstance(value, float):
+        return value - value == 0
+    if isinstance(value, dict):
+        return all(storable(key) and storable(inner) for key, inner in value.items())
+    return not isinstance(value, list) or all(storable(inner) for inner in value)
+
+
+def _encodes(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
