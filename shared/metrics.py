@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from prometheus_client import CONTENT_TYPE_LATEST, Gauge, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -16,6 +16,11 @@ HTTP_SECONDS: Final = Histogram(
 HTTP_OPEN: Final = Gauge("genki_http_requests_open", "Requests being answered", ("service",))
 # Seconds by which every clock of Genki is shifted; 0 but in rehearsals.
 CLOCK_OFFSET: Final = Gauge("genki_clock_offset_seconds", "Shift of the clock")
+# Facts that scoring read from the log, by what became of them: applied, duplicate, conflict, dead.
+FACTS_FOLDED: Final = Counter("genki_scoring_facts_total", "Facts read from the log", ("outcome",))
+# Accounts assessed, and the seconds one round of assessments took.
+ACCOUNTS_ASSESSED: Final = Counter("genki_scoring_assessed_total", "Accounts assessed")
+ASSESS_SECONDS: Final = Histogram("genki_scoring_assess_seconds", "One round of assessments", buckets=_SECONDS)
 
 _METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 _children: Final[dict[tuple[str, str, str, int], Histogram]] = {}  # labels() costs more than the observation itself

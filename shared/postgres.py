@@ -39,6 +39,7 @@ class DatabaseSettings:
     worker_password: str
     app_connections: int = 8
     worker_connections: int = 8
+    state: str = "scoring_state"  # the schema of derived state: a rebuild works in another one
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,11 @@ def role_url(url: str, role: str, password: str) -> str:
 
 async def open_database(settings: DatabaseSettings) -> Database:
     """Connects both pools and runs the isolation self-test. Raises Unavailable or NotIsolated."""
-    options: dict[str, Any] = {"command_timeout": 60, "max_inactive_connection_lifetime": 300}
+    options: dict[str, Any] = {
+        "command_timeout": 60,
+        "max_inactive_connection_lifetime": 300,
+        "server_settings": {"search_path": settings.state, "application_name": "genki"},
+    }
     app_url = role_url(settings.url, APP_ROLE, settings.app_password)
     worker_url = role_url(settings.url, WORKER_ROLE, settings.worker_password)
     app = await asyncpg.create_pool(app_url, min_size=1, max_size=settings.app_connections, **options)
@@ -144,7 +149,7 @@ SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.re
 WHERE n.nspname IN ('access', 'bus', 'ingest', 'nps', 'scoring', 'scoring_state') AND c.relkind IN ('v', 'm')
   AND NOT coalesce(c.reloptions @> ARRAY['security_invoker=true'], false)
 """
-_SEEN_WITHOUT_TENANT: Final = "SELECT count(*) FROM scoring_state.account_state"
+_SEEN_WITHOUT_TENANT: Final = "SELECT count(*) FROM account_state"
 
 
 async def check_isolation(database: Database) -> None:

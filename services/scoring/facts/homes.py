@@ -1,0 +1,167 @@
+"""Writes usage and membership: a late membership moves the usage that was waiting for it, or had gone elsewhere."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date
+from typing import TYPE_CHECKING, Any, Final
+
+from services.scoring.facts import tables
+from services.scoring.facts.store import Target, columns, load, merge
+from services.scoring.facts.usage import (
+    UNASSIGNED,
+    Homes,
+    Membership,
+    Person,
+    UsageBatch,
+    UsageKey,
+    joined,
+    moved_home,
+    place_waiting,
+)
+from shared.clock import from_micros, to_micros
+from shared.postgres import Connection
+
+if TYPE_CHECKING:
+    from services.scoring.gather import Rows
+
+_MEMBERSHIPS: Final = """
+SELECT m.* FROM unnest($1::int[], $2::int[]) AS w(tenant, person) JOIN membership m USING (tenant, person)
+"""
+# The days on which somebody's account was inferred, with the account.
+_IMPLIED: Final = """
+SELECT DISTINCT u.tenant, u.person, u.day, u.account FROM unnest($1::int[], $2::int[]) AS w(tenant, person)
+JOIN usage u ON u.tenant = w.tenant AND u.person = w.person AND u.implied
+"""
+_MOVE: Final = """
+UPDATE usage u SET account = m.account FROM t_move m
+WHERE u.tenant = m.tenant AND u.account = m.was AND u.person = m.person AND u.day = m.day AND u.implied
+"""
+# First and last usage day again for the accounts that a person's usage left or joined.
+_FORGET: Final = """
+DELETE FROM account_user a USING unnest($1::int[], $2::int[], $3::int[]) AS w(tenant, account, person)
+WHERE a.tenant = w.tenant AND a.account = w.account AND a.person = w.person
+"""
+_RECOUNT: Final = """
+INSERT INTO account_user (tenant, account, person, first_day, last_day)
+SELECT u.tenant, u.account, u.person, min(u.day), max(u.day)
+FROM unnest($1::int[], $2::int[], $3::int[]) AS w(tenant, account, person)
+JOIN usage u USING (tenant, account, person) GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+"""
+_MOVED: Final = Target(
+    "move", columns("tenant int, person int, day date, was int, account int"), "", 3
+)
+Move = tuple[int, int, date, int, int]  # tenant, person, day, account before, account now
+
+
+async def write_usage(conn: Connection, rows: "Rows") -> None:
+    """Writes the batch's memberships and usage, moves what changes its account, and marks every account concerned."""
+    batch = rows.usage
+    if not (batch.named or batch.waiting or batch.memberships):
+        return
+    before = await _memberships(conn, batch.persons())
+    after = _with_batch(before, batch)
+    await merge(conn, tables.MEMBERSHIP, _changed_rows(before, after, batch))
+    homes = {person: Homes(days.values()) for person, days in after.items()}
+    moves = await _moves(conn, before, homes, batch)
+    await _move(conn, moves)
+    usage = place_waiting(batch, homes)
+    await merge(conn, tables.USAGE, ((*key, count, from_micros(at)) for key, (count, at) in usage.items()))
+    await merge(conn, tables.ACCOUNT_USER, _users(usage))
+    await _recount(conn, moves)
+    _mark(rows, usage, moves)
+
+
+Days = dict[date, Membership]
+
+
+async def _memberships(conn: Connection, persons: Iterable[Person]) -> dict[Person, Days]:
+    asked = sorted(persons)
+    known: dict[Person, Days] = {person: {} for person in asked}
+    if asked:
+        for row in await conn.fetch(_MEMBERSHIPS, *_columns(asked)):
+            known[row["tenant"], row["person"]][row["day"]] = _membership(row)
+    return known
+
+
+def _membership(row: Any) -> Membership:
+    first = (to_micros(row["first_at"].astimezone(UTC)), row["first_id"])
+    last = (to_micros(row["last_at"].astimezone(UTC)), row["last_id"])
+    return Membership(row["day"], first, row["first_account"], last, row["last_account"])
+
+
+def _with_batch(before: Mapping[Person, Days], batch: UsageBatch) -> dict[Person, Days]:
+    after = {person: dict(days) for person, days in before.items()}
+    for person, days in batch.memberships.items():
+        for day, row in days.items():
+            after[person][day] = joined(after[person].get(day), row)
+    return after
+
+
+def _changed_rows(
+    before: Mapping[Person, Days], after: Mapping[Person, Days], batch: UsageBatch
+) -> list[tuple[Any, ...]]:
+    return [
+        (*person, day, from_micros(row.first[0]), row.first[1], row.first_account,
+         from_micros(row.last[0]), row.last[1], row.last_account)
+        for person, days in batch.memberships.items()
+        for day in days
+        if (row := after[person][day]) != before[person].get(day)
+    ]  # fmt: skip
+
+
+async def _moves(
+    conn: Connection, before: Mapping[Person, Days], homes: Mapping[Person, Homes], batch: UsageBatch
+) -> list[Move]:
+    """Which stored days of inferred usage belong elsewhere now."""
+    moved = sorted(
+        person
+        for person, days in batch.memberships.items()
+        if moved_home(Homes(before[person].values()), homes[person], days)
+    )
+    if not moved:
+        return []
+    stored = await conn.fetch(_IMPLIED, *_columns(moved))
+    found = ((row["tenant"], row["person"], row["day"], row["account"]) for row in stored)
+    return [
+        (tenant, person, day, was, now)
+        for tenant, person, day, was in found
+        if (now := homes[tenant, person].of(day)) != was
+    ]
+
+
+async def _move(conn: Connection, moves: Sequence[Move]) -> None:
+    if moves:
+        await load(conn, _MOVED, moves)
+        await conn.execute(_MOVE)
+
+
+async def _recount(conn: Connection, moves: Sequence[Move]) -> None:
+    pairs = {(tenant, account, person) for tenant, person, _, was, now in moves for account in (was, now)}
+    pairs = sorted(pair for pair in pairs if pair[1] != UNASSIGNED)
+    if pairs:
+        await conn.execute(_FORGET, *_columns(pairs))
+        await conn.execute(_RECOUNT, *_columns(pairs))
+
+
+def _users(usage: Iterable[UsageKey]) -> list[tuple[int, int, int, date, date]]:
+    spans: dict[tuple[int, int, int], list[date]] = {}
+    for tenant, account, person, _, day, _ in usage:
+        if account == UNASSIGNED:
+            continue
+        span = spans.setdefault((tenant, account, person), [day, day])
+        span[0], span[1] = min(span[0], day), max(span[1], day)
+    return [(*key, first, last) for key, (first, last) in spans.items()]
+
+
+def _mark(rows: "Rows", usage: Iterable[UsageKey], moves: Iterable[Move]) -> None:
+    received = rows.usage.received
+    for tenant, account, person, _, day, implied in usage:
+        if implied and account != UNASSIGNED:
+            rows.touch(tenant, account, received[tenant, person], day)
+    for tenant, person, day, was, now in moves:
+        for account in (was, now):
+            if account != UNASSIGNED:
+                rows.touch(tenant, account, received[tenant, person], day)
+
+
+def _columns(rows: Sequence[tuple[int, ...]]) -> list[list[int]]:
+    return [list(column) for column in zip(*rows, strict=True)]
