@@ -2,23 +2,21 @@
 
 import re
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
 
-from services.ingest.domain.verdict import Door, Refused, minor_digits
+from services.ingest.domain.verdict import Door, Refused
 from shared.clock import to_micros
+from shared.money import MoneyError, to_decimal_text, to_minor
 
 JUNK: Final = frozenset(("", "null", "undefined", "anonymous", "0"))
 EARLIEST: Final = to_micros(datetime(1900, 1, 1, tzinfo=UTC))
-MAX_DIGITS: Final = 15
 _INT64: Final = 2**63
 _INSTANT: Final = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)", re.ASCII
 )
 _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-_MONEY: Final = re.compile(r"-?\d{1,40}(?:\.\d{1,40})?", re.ASCII)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _match_instant = _INSTANT.fullmatch
@@ -88,21 +86,18 @@ def _ident_slowly(text: str, field: str) -> None:
 
 
 def money(raw: bytes, field: str, currency: str) -> str:
-    """Canonical decimal text of a JSON string or number. Codes: invalid_<field>.
+    """Canonical decimal text of a JSON string or number, with all places of the minor unit. Code: invalid_<field>.
 
     Refused: below zero, more digits after the point than the currency's minor unit has, more than 15 digits.
     """
     text = raw.strip(b'"').decode("ascii", "replace")
-    if not _MONEY.fullmatch(text):
-        raise Refused(f"invalid_{field}", f"{field} is not a decimal amount")
-    whole, _, fraction = text.partition(".")
-    fraction = fraction.rstrip("0")
-    if whole.startswith("-") and Decimal(text) != 0:
+    try:
+        minor = to_minor(text, currency)
+    except MoneyError as fault:
+        raise Refused(f"invalid_{field}", f"{field}: {fault}") from None
+    if minor < 0:
         raise Refused(f"invalid_{field}", f"{field} is below zero")
-    whole = whole.lstrip("-0") or "0"
-    if len(fraction) > minor_digits(currency) or len(whole.lstrip("0")) + len(fraction) > MAX_DIGITS:
-        raise Refused(f"invalid_{field}", f"{field} goes beyond the currency's minor unit or {MAX_DIGITS} digits")
-    return f"{whole}.{fraction}" if fraction else whole
+    return to_decimal_text(minor, currency)
 
 
 def currency(sent: str | None, door: Door) -> str:

@@ -1,5 +1,6 @@
 """One item of /v1/events: the facts it is, or why it is refused."""
 
+from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
@@ -7,6 +8,7 @@ import msgspec
 from services.ingest.domain import checks
 from services.ingest.domain.fault import Reread, reread
 from services.ingest.domain.sent import (
+    ABSENT,
     AnySent,
     Sent,
     SentAccount,
@@ -65,7 +67,7 @@ def _usage(sent: SentUsage, door: Door, fact_id: str, stamp: int) -> tuple[AnyFa
     account = sent.account_id
     if account is not None:
         checks.ident(account, "account_id")
-    if bytes(sent.properties)[:1] not in (b"{", b"n"):
+    if sent.properties is not ABSENT and bytes(sent.properties)[:1] not in (b"{", b"n"):
         raise Refused("invalid_properties", "properties is not an object")
     return (
         Usage(
@@ -199,8 +201,10 @@ def _recorded(text: str | None, door: Door) -> int | None:
 
 def _contract(sent: SentContract, door: Door, fact_id: str, stamp: int) -> tuple[AnyFact, ...]:
     currency = checks.currency(sent.currency, door)
+    if bytes(sent.acv_after) == b"null":
+        raise Refused("missing_field", "acv_after is missing")
     after = checks.money(bytes(sent.acv_after), "acv_after", currency)
-    if sent.change == "churn" and after != "0":
+    if sent.change == "churn" and Decimal(after):
         raise Refused("invalid_acv_after", "acv_after of a churn is 0")
     _if_told(sent.term_end, checks.day, "term_end")
     _if_told(sent.contract_id, checks.ident, "contract_id")

@@ -4,9 +4,9 @@ import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final
 
-from babel.numbers import get_currency_precision
+import msgspec
 
 from shared.clock import from_micros, to_micros
 from shared.facts import USAGE_TOPIC, AnyFact, Usage, encode, place
@@ -16,14 +16,14 @@ Line = tuple[str, int, bytes]
 """(topic, partition, one line of NDJSON without its newline)."""
 
 
-class Accepted(NamedTuple):
+class Accepted(msgspec.Struct, frozen=True, gc=False):
     """One item became these facts. `id` is the id as sent, or the one the server made."""
 
     id: str
     facts: tuple[AnyFact, ...]
 
 
-class Rejected(NamedTuple):
+class Rejected(msgspec.Struct, frozen=True, gc=False):
     """One item was refused. `message` never repeats what was sent; `id` and `type` do, cut to 100 characters."""
 
     code: str
@@ -63,12 +63,6 @@ class Door:
         now = from_micros(self.latest)
         day = 28 if (now.month, now.day) == (2, 29) else now.day
         return to_micros(now.replace(year=now.year + 2, day=day))
-
-
-@lru_cache(maxsize=512)
-def minor_digits(currency: str) -> int:
-    """How many digits an amount of that ISO 4217 currency has after the point (JPY 0, USD 2, KWD 3)."""
-    return get_currency_precision(currency)
 
 
 def to_lines(facts: Iterable[AnyFact], partitions: int) -> list[Line]:

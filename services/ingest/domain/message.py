@@ -1,0 +1,180 @@
+"""A tracking request as SDKs send it: its envelope, its messages, the write keys it names. Lenient where SDKs are."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from services.ingest.domain.fault import shown
+from services.ingest.domain.intake import MAX_ITEM
+from services.ingest.domain.split import LENIENT, NOT_JSON, TOO_DEEP, Unsound, elements, judged, members, text_of, too_deep
+from services.ingest.domain.verdict import Rejected
+
+BATCHED: Final = frozenset(("batch", "import"))
+_Text = str | int | None
+
+
+class Context(msgspec.Struct):
+    """What of a message's context bears on facts."""
+
+    groupId: _Text = None  # noqa: N815 - the wire's name
+    traits: dict[str, Any] | None = None
+
+
+class Message(msgspec.Struct):
+    """One call, the fields that bear on facts. Everything else an SDK sends is ignored."""
+
+    type: str | None = None
+    messageId: _Text = None  # noqa: N815
+    userId: _Text = None  # noqa: N815
+    anonymousId: _Text = None  # noqa: N815
+    groupId: _Text = None  # noqa: N815
+    previousId: _Text = None  # noqa: N815
+    event: str | None = None
+    name: str | None = None
+    timestamp: str | None = None
+    originalTimestamp: str | None = None  # noqa: N815
+    sentAt: str | None = None  # noqa: N815
+    writeKey: str | None = None  # noqa: N815
+    context: Context | None = None
+    traits: dict[str, Any] | None = None
+    properties: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class Envelope(msgspec.Struct):
+    """What surrounds the messages of a batch."""
+
+    batch: list[msgspec.Raw]
+    sentAt: msgspec.Raw = msgspec.Raw(b"null")  # noqa: N815
+    writeKey: msgspec.Raw = msgspec.Raw(b"null")  # noqa: N815
+    context: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class Call(NamedTuple):
+    """A request read: each message or why it is refused, beside its bytes; `keys` are the write keys it names."""
+
+    messages: list[Message | Rejected]
+    raws: list[bytes]
+    sent_at: str | None
+    context: Context | None
+    keys: frozenset[str]
+
+
+_decode = msgspec.json.Decoder(Message).decode
+_decode_envelope = msgspec.json.Decoder(Envelope).decode
+_split_one = msgspec.json.Decoder(msgspec.Raw).decode
+
+
+def read_call(kind: str, body: bytes) -> Call | Unsound:
+    """The messages of a body that came to `/v1/<kind>` (long name). Outside a batch the route says the type."""
+    text = text_of(body)
+    if text is None:
+        return NOT_JSON
+    if kind in BATCHED:
+        return _batch(body, text)
+    try:
+        raw = bytes(_split_one(body))
+    except (msgspec.DecodeError, RecursionError):
+        fault = judged(text)
+        if fault is not None:
+            return fault
+        raw = text.strip().encode()
+    if too_deep(body, [raw]):
+        return TOO_DEEP
+    message = _message(raw)
+    if isinstance(message, Message):
+        message.type = kind
+    return Call([message], [raw], None, None, _keys([message]))
+
+
+def _batch(body: bytes, text: str) -> Call | Unsound:
+    envelope = _envelope(body, text)
+    if not isinstance(envelope, Envelope):
+        return envelope
+    raws = [bytes(raw) for raw in envelope.batch]
+    surround = [bytes(envelope.context)]
+    if too_deep(body, raws + surround):
+        return TOO_DEEP
+    messages = [_message(raw) for raw in raws]
+    outer = _lenient(Message, {"sentAt": _value(envelope.sentAt), "writeKey": _value(envelope.writeKey)})
+    context = _lenient_context(_value(envelope.context))
+    return Call(messages, raws, outer.sentAt, context, _keys([outer, *messages]))
+
+
+def _envelope(body: bytes, text: str) -> Envelope | Unsound:
+    try:
+        return _decode_envelope(body)
+    except (msgspec.DecodeError, RecursionError):
+        fault = judged(text)
+    if fault is not None:
+        return fault
+    if not text.lstrip().startswith("{"):
+        return NO_BATCH
+    parts = members(text)
+    batch = parts.get("batch", "").strip()
+    if not batch.startswith("["):
+        return NO_BATCH
+    rest = {name: msgspec.Raw(parts[name].encode()) for name in ("sentAt", "writeKey", "context") if name in parts}
+    return Envelope(batch=[msgspec.Raw(piece.encode()) for piece in elements(batch)], **rest)
+
+
+NO_BATCH: Final = Unsound("no_batch", "the body is not an object with an array named batch")
+
+
+def _value(raw: msgspec.Raw) -> Any:
+    return LENIENT.decode(bytes(raw).decode())
+
+
+def _message(raw: bytes) -> Message | Rejected:
+    if len(raw) > MAX_ITEM:
+        return Rejected("too_large", f"a message may have {MAX_ITEM} bytes")
+    try:
+        return _decode(raw)
+    except (msgspec.DecodeError, UnicodeError):
+        value = LENIENT.decode(raw.decode())
+    if not isinstance(value, dict):
+        return Rejected("not_an_object", "a message is a JSON object")
+    for name in _STRICT:
+        if value.get(name) is not None and not isinstance(value[name], str):
+            return Rejected(f"invalid_{name}", f"{name} is not text", shown(value.get("messageId")))
+    return _lenient(Message, value)
+
+
+_STRICT: Final = ("type", "event", "timestamp", "originalTimestamp")
+"""Fields whose wrong kind refuses the message; of all others a wrong kind is as good as nothing."""
+
+
+def _lenient(shape: Any, value: Mapping[str, Any]) -> Any:
+    """The struct of what fits: PHP sends `[]` for an empty object, and nobody minds a context that is text."""
+    told: dict[str, Any] = {}
+    for field in msgspec.structs.fields(shape):
+        given = value.get(field.name)
+        if given is None:
+            continue
+        if field.name == "properties":
+            told["properties"] = _raw_properties(given)
+        elif field.name == "context":
+            told["context"] = _lenient_context(given)
+        else:
+            _keep_fitting(told, field, given)
+    return shape(**told)
+
+
+def _keep_fitting(told: dict[str, Any], field: Any, given: Any) -> None:
+    try:
+        told[field.name] = msgspec.convert(given, field.type)
+    except (msgspec.ValidationError, UnicodeError):
+        return
+
+
+def _raw_properties(given: Any) -> msgspec.Raw:
+    return msgspec.Raw(json.dumps(given, separators=(",", ":")).encode())
+
+
+def _lenient_context(given: Any) -> Context | None:
+    return _lenient(Context, given) if isinstance(given, dict) else None
+
+
+def _keys(messages: list[Any]) -> frozenset[str]:
+    return frozenset(one.writeKey for one in messages if isinstance(one, Message) and one.writeKey)
