@@ -1,6 +1,5 @@
 """A tracking request as SDKs send it: its envelope, its messages, the write keys it names. Lenient where SDKs are."""
 
-import json
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
@@ -12,6 +11,7 @@ from services.ingest.domain.split import LENIENT, NOT_JSON, TOO_DEEP, Unsound, e
 from services.ingest.domain.verdict import Rejected
 
 BATCHED: Final = frozenset(("batch", "import"))
+NOTHING: Final = msgspec.Raw(b"null")
 _Text = str | int | None
 
 
@@ -19,7 +19,7 @@ class Context(msgspec.Struct):
     """What of a message's context bears on facts."""
 
     groupId: _Text = None  # noqa: N815 - the wire's name
-    traits: dict[str, Any] | None = None
+    traits: msgspec.Raw = NOTHING
 
 
 class Message(msgspec.Struct):
@@ -38,17 +38,17 @@ class Message(msgspec.Struct):
     sentAt: str | None = None  # noqa: N815
     writeKey: str | None = None  # noqa: N815
     context: Context | None = None
-    traits: dict[str, Any] | None = None
-    properties: msgspec.Raw = msgspec.Raw(b"null")
+    traits: msgspec.Raw = NOTHING
+    properties: msgspec.Raw = NOTHING
 
 
 class Envelope(msgspec.Struct):
     """What surrounds the messages of a batch."""
 
     batch: list[msgspec.Raw]
-    sentAt: msgspec.Raw = msgspec.Raw(b"null")  # noqa: N815
-    writeKey: msgspec.Raw = msgspec.Raw(b"null")  # noqa: N815
-    context: msgspec.Raw = msgspec.Raw(b"null")
+    sentAt: msgspec.Raw = NOTHING  # noqa: N815
+    writeKey: msgspec.Raw = NOTHING  # noqa: N815
+    context: msgspec.Raw = NOTHING
 
 
 class Call(NamedTuple):
@@ -93,13 +93,12 @@ def _batch(body: bytes, text: str) -> Call | Unsound:
     if not isinstance(envelope, Envelope):
         return envelope
     raws = [bytes(raw) for raw in envelope.batch]
-    surround = [bytes(envelope.context)]
-    if too_deep(body, raws + surround):
+    if too_deep(body, raws):
         return TOO_DEEP
     messages = [_message(raw) for raw in raws]
-    outer = _lenient(Message, {"sentAt": _value(envelope.sentAt), "writeKey": _value(envelope.writeKey)})
-    context = _lenient_context(_value(envelope.context))
-    return Call(messages, raws, outer.sentAt, context, _keys([outer, *messages]))
+    around = {"sentAt": envelope.sentAt, "writeKey": envelope.writeKey, "context": envelope.context}
+    outer = _lenient(Message, {name: bytes(raw).decode() for name, raw in around.items()})
+    return Call(messages, raws, outer.sentAt, outer.context, _keys([outer, *messages]))
 
 
 def _envelope(body: bytes, text: str) -> Envelope | Unsound:
@@ -122,42 +121,39 @@ def _envelope(body: bytes, text: str) -> Envelope | Unsound:
 NO_BATCH: Final = Unsound("no_batch", "the body is not an object with an array named batch")
 
 
-def _value(raw: msgspec.Raw) -> Any:
-    return LENIENT.decode(bytes(raw).decode())
-
-
 def _message(raw: bytes) -> Message | Rejected:
     if len(raw) > MAX_ITEM:
         return Rejected("too_large", f"a message may have {MAX_ITEM} bytes")
     try:
         return _decode(raw)
     except (msgspec.DecodeError, UnicodeError):
-        value = LENIENT.decode(raw.decode())
-    if not isinstance(value, dict):
+        text = raw.decode()
+    if not text.startswith("{"):
         return Rejected("not_an_object", "a message is a JSON object")
+    parts = members(text)
     for name in _STRICT:
-        if value.get(name) is not None and not isinstance(value[name], str):
-            return Rejected(f"invalid_{name}", f"{name} is not text", shown(value.get("messageId")))
-    return _lenient(Message, value)
+        if not parts.get(name, "null").startswith(('"', "null")):
+            return Rejected(f"invalid_{name}", f"{name} is not text", shown(_value(parts.get("messageId", "null"))))
+    return _lenient(Message, parts)
 
 
 _STRICT: Final = ("type", "event", "timestamp", "originalTimestamp")
 """Fields whose wrong kind refuses the message; of all others a wrong kind is as good as nothing."""
 
 
-def _lenient(shape: Any, value: Mapping[str, Any]) -> Any:
-    """The struct of what fits: PHP sends `[]` for an empty object, and nobody minds a context that is text."""
+def _lenient(shape: Any, parts: Mapping[str, str]) -> Any:
+    """The struct of what fits: PHP sends `[]` for an empty object, and nobody minds a context that is text.
+
+    `parts` are the slices of an object's values: what stays raw stays as it was received."""
     told: dict[str, Any] = {}
     for field in msgspec.structs.fields(shape):
-        given = value.get(field.name)
-        if given is None:
-            continue
-        if field.name == "properties":
-            told["properties"] = _raw_properties(given)
+        part = parts.get(field.name, "null")
+        if field.type is msgspec.Raw:
+            told[field.name] = msgspec.Raw(part.encode())
         elif field.name == "context":
-            told["context"] = _lenient_context(given)
+            told["context"] = _lenient(Context, members(part)) if part.startswith("{") else None
         else:
-            _keep_fitting(told, field, given)
+            _keep_fitting(told, field, _value(part))
     return shape(**told)
 
 
@@ -168,12 +164,8 @@ def _keep_fitting(told: dict[str, Any], field: Any, given: Any) -> None:
         return
 
 
-def _raw_properties(given: Any) -> msgspec.Raw:
-    return msgspec.Raw(json.dumps(given, separators=(",", ":")).encode())
-
-
-def _lenient_context(given: Any) -> Context | None:
-    return _lenient(Context, given) if isinstance(given, dict) else None
+def _value(part: str) -> Any:
+    return LENIENT.decode(part)
 
 
 def _keys(messages: list[Any]) -> frozenset[str]:

@@ -11,6 +11,7 @@ import msgspec
 
 from services.ingest.domain import checks
 from services.ingest.domain.message import Call, Context, Message
+from services.ingest.domain.split import LENIENT
 from services.ingest.domain.verdict import Accepted, Door, Refused, Rejected
 from shared.facts import UNSET, Account, Alias, AnyFact, Person, Usage, sent_hash
 
@@ -72,7 +73,7 @@ def _stamp(message: Message) -> int:
     try:
         return sent_hash(_encode(message))
     except (UnicodeError, msgspec.EncodeError, OverflowError):
-        raise Refused("invalid_text", "a kept field holds a lone surrogate or a number out of range") from None
+        raise Refused("invalid_text", "a field that is kept holds a lone surrogate or a number out of range") from None
     finally:
         message.sentAt, message.writeKey = sent_at, key
 
@@ -197,9 +198,16 @@ def _identify(message: Message, outer: Context | None, envelope: dict[str, Any])
 def _traits(message: Message, outer: Context | None) -> dict[str, Any]:
     """RudderStack's browser SDK puts them into the context, all others beside it."""
     told: dict[str, Any] = {}
-    for source in (outer and outer.traits, message.context and message.context.traits, message.traits):
-        told.update(source or {})
+    for context in (outer, message.context):
+        told.update(_object(context.traits) if context is not None else {})
+    told.update(_object(message.traits))
     return told
+
+
+def _object(raw: msgspec.Raw) -> dict[str, Any]:
+    """What an SDK calls an object; PHP's empty list and anything else that is none is an empty one."""
+    text = bytes(raw)
+    return LENIENT.decode(text.decode()) if text.startswith(b"{") else {}
 
 
 def _trait(traits: dict[str, Any], key: str) -> str | None:
@@ -213,7 +221,7 @@ _ACCOUNT_TRAITS: Final = ("name", "industry", "plan")
 def _grouped(message: Message, outer: Context | None, envelope: dict[str, Any]) -> tuple[AnyFact, ...]:
     """name, industry and plan are the account's own, the rest its traits: a public key sets no money, owner, status."""
     account_id = _needed(message.groupId, "groupId")
-    traits = {key: value for key, value in (message.traits or {}).items() if value is not None}
+    traits = {key: value for key, value in _object(message.traits).items() if value is not None}
     if not checks.storable(traits):
         raise Refused("invalid_traits", "traits hold NUL, a lone surrogate or a number out of range")
     own = {key: _trait(traits, key) for key in _ACCOUNT_TRAITS}

@@ -8,7 +8,6 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 MAX_DEPTH: Final = 100
-_SAFE_BRACKETS: Final = MAX_DEPTH - 4
 _STRING: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _TO_SQUARE: Final = bytes.maketrans(b"{}", b"[]")
 _NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
@@ -56,11 +55,10 @@ def text_of(body: bytes) -> str | None:
 
 
 def too_deep(body: bytes, items: list[bytes]) -> bool:
-    """Whether the body nests beyond the limit. Items with few brackets cannot, and are not looked at twice."""
-    for item in items:
-        if item.count(b"{") + item.count(b"[") > _SAFE_BRACKETS:
-            return _deeper(body)
-    return False
+    """Whether the body nests beyond the limit. What has few brackets, in each item and around them, cannot."""
+    counts = [item.count(b"{") + item.count(b"[") for item in items]
+    around = body.count(b"{") + body.count(b"[") - sum(counts)
+    return max(counts, default=0) + around > MAX_DEPTH and _deeper(body)
 
 
 def _deeper(body: bytes) -> bool:

@@ -1,0 +1,195 @@
+"""Group commit: facts of concurrent requests travel together, each request is answered when its own are durable."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+import structlog
+from prometheus_client import Counter, Gauge, Histogram
+
+from services.ingest.domain.verdict import Line
+from shared.bus import RECORD_BYTES, Bus, BusUnavailable, Outgoing, Place
+from shared.errors import TooMany, Unavailable
+
+LINGER: Final = 0.003  # s; how long the first request of a group waits for company
+TIMEOUT: Final = 5.0  # s until a request is told that nothing is known
+MAX_BYTES: Final = 64 * 1024 * 1024  # of lines taken and not yet settled; beyond it requests are put off
+_log = structlog.get_logger("genki.ingest")
+
+# Records and bytes handed to the log, and how long the log took to make a group durable, in seconds.
+RECORDS: Final = Counter("genki_ingest_records", "Records sent to the log", ("outcome",))
+PUBLISH_SECONDS: Final = Histogram("genki_ingest_publish_seconds", "Until a group of records was durable")
+# Bytes of lines that requests still wait for (or that the log has not settled after they gave up).
+IN_FLIGHT: Final = Gauge("genki_ingest_bytes_in_flight", "Bytes taken and not yet settled")
+
+
+class _Group:
+    """What gathers while the linger lasts: lines by partition, and who waits for which partitions."""
+
+    def __init__(self) -> None:
+        self.lines: dict[Place, list[bytes]] = {}
+        self.received: dict[Place, int] = {}
+        self.waiters: list[tuple[asyncio.Future[None], frozenset[Place]]] = []
+        self.bytes = 0
+
+    def add(self, lines: Sequence[Line], received: int, size: int, waiter: asyncio.Future[None]) -> None:
+        for topic, part, line in lines:
+            place = (topic, part)
+            held = self.lines.get(place)
+            if held is None:
+                self.lines[place] = [line]
+                self.received[place] = received
+            else:
+                held.append(line)
+        places = frozenset((topic, part) for topic, part, _ in lines)
+        for place in places:
+            self.received[place] = min(self.received[place], received)
+        self.waiters.append((waiter, places))
+        self.bytes += size
+
+    def settle(self, places: frozenset[Place] | None, error: BaseException | None) -> None:
+        """Answers those who waited for nothing but these places (None: for any) and, on an error, all who did."""
+        left: list[tuple[asyncio.Future[None], frozenset[Place]]] = []
+        for waiter, wanted in self.waiters:
+            rest = frozenset() if places is None else wanted - places
+            if waiter.done():
+                continue
+            if error is not None and (places is None or wanted & places):
+                waiter.set_exception(error)
+            elif rest:
+                left.append((waiter, rest))
+            else:
+                waiter.set_result(None)
+        self.waiters = left
+
+
+class Publisher:
+    """`publish` returns when the lines are durable. One per process; `close` drains what is under way."""
+
+    def __init__(
+        self, bus: Bus, *, linger: float = LINGER, timeout: float = TIMEOUT, max_bytes: int = MAX_BYTES
+    ) -> None:
+        """`linger` and `timeout` in seconds, `max_bytes` of lines not yet settled."""
+        self._bus = bus
+        self._linger, self._timeout, self._max_bytes = linger, timeout, max_bytes
+        # The PostgreSQL log takes a group in one commit, so there it goes as one; Kafka settles each record alone.
+        self._whole = bus.id == "pg"
+        self._slots = asyncio.Semaphore(2 if self._whole else 8)
+        self._group: _Group | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._in_flight = 0
+        self._failing = False
+        self._closing = False
+
+    @property
+    def in_flight(self) -> int:
+        """Bytes of lines taken and not yet settled."""
+        return self._in_flight
+
+    async def publish(self, lines: Sequence[Line], received: int) -> None:
+        """Returns when every line is on the log. `received` is their accept time in µs since 1970.
+
+        Raises TooMany when too much is under way (nothing was sent), Unavailable when the log did not confirm in time:
+        then nothing is known, and sending again is safe.
+        """
+        if not lines:
+            return
+        size = sum(len(line) + 1 for _, _, line in lines)
+        self._refuse_if_full(size)
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._join(lines, received, size, waiter)
+        try:
+            async with asyncio.timeout(self._timeout):
+                await waiter
+        except (TimeoutError, BusUnavailable):
+            self._failing = True
+            raise Unavailable("The log did not confirm in time; send again.", code="log_unavailable") from None
+
+    async def close(self, timeout: float = 5.0) -> None:
+        """Takes nothing more, sends what has gathered, and waits `timeout` seconds at most for the log."""
+        self._closing = True
+        tasks = set(self._tasks)
+        if not tasks:
+            return
+        _, late = await asyncio.wait(tasks, timeout=timeout)
+        for task in late:
+            task.cancel()
+        if late:
+            _log.warning("publisher_cut_off", groups=len(late), bytes=self._in_flight)
+            await asyncio.wait(late, timeout=1.0)
+
+    def _refuse_if_full(self, size: int) -> None:
+        if self._closing:
+            raise Unavailable("This process is about to end; send again.", code="closing")
+        if self._in_flight + size > self._max_bytes and self._in_flight:
+            if self._failing:
+                raise Unavailable("The log does not answer.", code="log_unavailable", retry_after=5)
+            raise TooMany("More facts are under way than the log takes.", code="overloaded", retry_after=1)
+
+    def _join(self, lines: Sequence[Line], received: int, size: int, waiter: asyncio.Future[None]) -> None:
+        self._count(size)
+        if self._group is None:
+            self._group = _Group()
+            task = asyncio.get_running_loop().create_task(self._send(self._group))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        self._group.add(lines, received, size, waiter)
+
+    def _count(self, size: int) -> None:
+        self._in_flight += size
+        IN_FLIGHT.set(self._in_flight)
+
+    async def _send(self, group: _Group) -> None:
+        try:
+            if not self._closing:
+                await asyncio.sleep(self._linger)
+            async with self._slots:  # while the log is busy the group goes on growing
+                self._leave(group)
+                with PUBLISH_SECONDS.time():
+                    await self._ship(group)
+        except asyncio.CancelledError:
+            group.settle(None, BusUnavailable("cut off at shutdown"))
+            raise
+        except Exception as error:  # whatever it was: nobody may wait for ever, and nobody may be told "stored"
+            _log.error("publish_failed", exc_info=error)
+            group.settle(None, BusUnavailable(str(error)))
+        finally:
+            self._leave(group)
+            self._count(-group.bytes)
+
+    def _leave(self, group: _Group) -> None:
+        if self._group is group:
+            self._group = None
+
+    async def _ship(self, group: _Group) -> None:
+        records = {place: cut(place, lines, group.received[place]) for place, lines in sorted(group.lines.items())}
+        if self._whole:
+            await self._store(group, [one for some in records.values() for one in some], None)
+            return
+        await asyncio.gather(*(self._store(group, some, frozenset((place,))) for place, some in records.items()))
+
+    async def _store(self, group: _Group, records: Sequence[Outgoing], places: frozenset[Place] | None) -> None:
+        try:
+            async with asyncio.timeout(self._timeout + 1):  # the port's own limit comes first, should it be kept
+                await self._bus.publish(records, self._timeout)
+        except (BusUnavailable, TimeoutError) as error:
+            RECORDS.labels("unknown").inc(len(records))
+            group.settle(places, BusUnavailable(str(error) or "no answer in time"))
+            return
+        RECORDS.labels("durable").inc(len(records))
+        self._failing = False
+        group.settle(places, None)
+
+
+def cut(place: Place, lines: Sequence[bytes], received: int) -> list[Outgoing]:
+    """The records that these lines of one partition make, none above 256 KB but for a single longer line."""
+    records: list[Outgoing] = []
+    taken: list[bytes] = []
+    size = 0
+    for line in lines:
+        if taken and size + len(line) + 1 > RECORD_BYTES:
+            records.append(Outgoing(*place, taken, received))
+            taken, size = [], 0
+        taken.append(line)
+        size += len(line) + 1
+    return [*records, Outgoing(*place, taken, received)]
