@@ -8,10 +8,12 @@ import re
 import time
 from collections.abc import Callable
 from typing import Any, Final
+from urllib.parse import quote, unquote
 from uuid import uuid4
 
 import structlog
 from starlette.applications import Starlette
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -22,6 +24,7 @@ from shared.tenancy import PRINCIPAL
 ROUTE: Final = "genki.route"  # the scope key of a route's template, where the router cannot know it
 BODY_LIMIT: Final = 5_000_000  # bytes as received; ingest counts again after unpacking
 BODY_SECONDS: Final = 30.0  # a client may be silent this long in the middle of its body
+SLASH: Final = "\ufdd0"  # stands in `scope["path"]` for a %2F inside one segment
 _QUIET: Final = frozenset(("/healthz", "/readyz", "/metrics"))
 _ID: Final = re.compile(rb"[0-9A-Za-z_-]{8,64}")
 _SECURITY: Final = (
@@ -60,6 +63,7 @@ class Front:
         outer = REQUEST_ID not in scope
         if outer:
             scope[REQUEST_ID] = _request_id(scope)
+            _keep_slashes(scope)
         limit = self._limit if isinstance(self._limit, int) else self._limit(scope)
         passage = _Passage(scope, receive, send, limit, outer=outer)
         if outer:
@@ -109,10 +113,35 @@ def route_of(scope: Scope) -> str:
     return known or (_rebuilt(scope) if "endpoint" in scope else "(none)")
 
 
+class IdConvertor(Convertor[str]):
+    """`{account_id:id}` in a route: one path segment, in which the client may have written `/` as %2F."""
+
+    regex = "[^/]+"
+
+    def convert(self, value: str) -> str:
+        """The id as the client means it."""
+        return value.replace(SLASH, "/")
+
+    def to_string(self, value: str) -> str:
+        """The id as a path segment."""
+        return quote(value, safe="")
+
+
+def _keep_slashes(scope: Scope) -> None:
+    # Servers decode %2F before routing, which would cut an id in two: it travels as a noncharacter instead.
+    raw = scope.get("raw_path") or b""
+    if b"%2f" in raw.lower():
+        parts = raw.partition(b"?")[0].decode("latin-1").split("/")
+        scope["path"] = "/".join(unquote(part).replace("/", SLASH) for part in parts)
+
+
 def _rebuilt(scope: Scope) -> str:
     # FastAPI names no route for the plain Starlette routes it holds: put the parameters' names back into the path.
     names = {str(value): f"{{{name}}}" for name, value in scope.get("path_params", {}).items()}
     return "/".join(names.get(part, part) for part in scope["path"].split("/"))
+
+
+register_url_convertor("id", IdConvertor())  # before any route is compiled: Starlette reads it when a route is made
 
 
 class _Passage:
@@ -132,8 +161,6 @@ class _Passage:
     async def run(self, app: ASGIApp) -> None:
         """Calls the application; its failures become problems as long as nothing was sent."""
         try:
-            if _declared(self.scope) > self._limit:
-                raise TooLarge
             await app(self.scope, self.receive, self.send)
         except ClientDisconnect:
             self.status = self.status or 499
@@ -144,6 +171,9 @@ class _Passage:
         """The next message, its bytes counted; a body that grows too large or stalls is refused."""
         if not self._open:
             return await self._receive()
+        if not self.bytes_in and _declared(self.scope) > self._limit:  # only now: the key is looked at before the body
+            self._refusal = TooLarge()
+            raise self._refusal
         try:
             async with asyncio.timeout(BODY_SECONDS):
                 message = await self._receive()
@@ -173,7 +203,7 @@ class _Passage:
             await self._send(message)
 
     async def _fail(self, error: Exception) -> None:
-        refusal = refusal_of(error)
+        refusal = self._refusal or refusal_of(error)
         if self.status or isinstance(refusal, Unexpected):
             if self.status and not self._outer:
                 raise error  # the outermost front tells it, the server cuts the answer off

@@ -47,6 +47,10 @@ def application(limit: int = 1000) -> FastAPI:
     async def thing(thing_id: str) -> None:
         raise NotFound
 
+    @router.get("/ids/{thing_id:id}/tail")
+    async def tail(thing_id: str) -> str:
+        return thing_id
+
     app.include_router(router, prefix="/v1")
     app.router.routes.extend([Route("/echo", echo, methods=["POST"]), Route("/broken", broken), Route("/half", half)])
     front(app, "test", limit)
@@ -169,3 +173,14 @@ async def test_a_silent_body_is_refused_after_its_time(monkeypatch: pytest.Monke
     front(app, "test")
     await asyncio.wait_for(app(scope, receive, send), 2)
     assert sent[0]["status"] == 408
+
+
+@pytest.mark.parametrize(
+    ("sent", "meant"), [("a%2Fb", "a/b"), ("a%2fb%2F", "a/b/"), ("a%252Fb", "a%2Fb"), ("%E6%96%B0", "新")]
+)
+async def test_an_id_may_hold_a_slash(client: httpx2.AsyncClient, sent: str, meant: str) -> None:
+    assert (await client.get(f"/v1/ids/{sent}/tail")).json() == meant
+
+
+async def test_an_id_with_a_slash_has_its_plain_path_in_the_description(client: httpx2.AsyncClient) -> None:
+    assert "/v1/ids/{thing_id}/tail" in (await client.get("/openapi.json")).json()["paths"]

@@ -1,0 +1,117 @@
+"""One OpenAPI document out of several: only public routes, no clash of names, every refusal a problem."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from services.gateway.domain.access import COMPOSED, Rule
+from shared.tenancy import Right
+
+Document = Mapping[str, Any]
+_FRAMEWORKS: Final = frozenset(("HTTPValidationError", "ValidationError"))  # FastAPI's own error shapes, never sent
+_REF: Final = re.compile(r"#/components/(\w+)/(.+)")
+_PROBLEM_FIELDS: Final = ("type", "title", "status", "detail", "code", "message", "request_id", "errors")
+_TEXT: Final = {"type": "string"}
+PROBLEM: Final[Document] = {
+    "type": "object",
+    "description": "A refusal (RFC 9457).",
+    "required": list(_PROBLEM_FIELDS),
+    "properties": {name: _TEXT for name in _PROBLEM_FIELDS[:-1]} | {
+        "status": {"type": "integer"},
+        "errors": {
+            "type": "array",
+            "maxItems": 20,
+            "items": {
+                "type": "object",
+                "required": ["pointer", "code", "message"],
+                "properties": {"pointer": _TEXT, "code": _TEXT, "message": _TEXT},
+            },
+        },
+    },
+}  # fmt: skip
+SCHEMES: Final[Document] = {
+    "key": {"type": "http", "scheme": "bearer", "description": "A key `gk_<kind>_<id>_<secret>_<checksum>`."},
+    "writeKey": {"type": "http", "scheme": "basic", "description": "A write key as the user name, as SDKs send it."},
+}
+_REASONS: Final = {
+    400: "The request could not be understood", 401: "The key is missing, unknown, expired or revoked",
+    403: "The key's kind or role does not allow this", 404: "There is nothing under this address",
+    413: "The request is too large", 422: "A value is missing, of the wrong kind or out of range",
+    503: "A part of Genki is not available now; sending again is safe",
+}  # fmt: skip
+
+
+def merge(info: Document, documents: Mapping[str, Document], rules: Iterable[Rule]) -> dict[str, Any]:
+    """The public document: of each service's own one the operations that `rules` give to that service."""
+    paths: dict[str, dict[str, Any]] = {}
+    components: dict[str, dict[str, Any]] = {"schemas": {"Problem": PROBLEM}, "securitySchemes": dict(SCHEMES)}
+    public = {(COMPOSED.get(rule.template, rule.service), _shape(rule.template), rule.method): rule for rule in rules}
+    for service, document in documents.items():
+        names = _take_components(service, document, components)
+        for path, operations in document.get("paths", {}).items():
+            for method, operation in operations.items():
+                rule = public.get((service, _shape(path), method.upper()))
+                if rule is not None:
+                    paths.setdefault(path, {})[method] = _operation(_renamed(operation, names), rule)
+    return {"openapi": "3.1.0", "info": info, "paths": dict(sorted(paths.items())), "components": components}
+
+
+def _shape(path: str) -> str:
+    return re.sub(r"\{[^}]*\}", "{}", path)
+
+
+def _take_components(service: str, document: Document, into: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """Adds a document's components; a name that already means something else gets the service's name before it."""
+    names: dict[str, str] = {}
+    for sort, parts in document.get("components", {}).items():
+        taken = into.setdefault(sort, {})
+        for name, part in parts.items():
+            if sort == "securitySchemes" or name in _FRAMEWORKS:
+                continue
+            clash = name in taken and taken[name] != part
+            names[f"{sort}/{name}"] = f"{service.capitalize()}{name}" if clash else name
+    for sort, parts in document.get("components", {}).items():
+        for name, part in parts.items():
+            if f"{sort}/{name}" in names:
+                into[sort][names[f"{sort}/{name}"]] = _renamed(part, names)
+    return names
+
+
+def _renamed(node: Any, names: Mapping[str, str]) -> Any:
+    if isinstance(node, Mapping):
+        return {k: _reference(v, names) if k == "$ref" else _renamed(v, names) for k, v in node.items()}
+    return [_renamed(item, names) for item in node] if isinstance(node, list) else node
+
+
+def _reference(text: Any, names: Mapping[str, str]) -> Any:
+    match = _REF.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
+        return text
+    sort, name = match.groups()
+    return f"#/components/{sort}/{names.get(f'{sort}/{name}', name)}"
+
+
+def _operation(operation: dict[str, Any], rule: Rule) -> dict[str, Any]:
+    responses = {code: body for code, body in operation.get("responses", {}).items() if code != "422"}
+    for status in _refusals(operation, rule):
+        responses.setdefault(str(status), _problem(_REASONS[status]))
+    return {**operation, "tags": [rule.service], "responses": responses, "security": _security(rule)}
+
+
+def _refusals(operation: Document, rule: Rule) -> list[int]:
+    keyed = [401, 403] if rule.right is not None else [401] if rule.service == "ingest" else []
+    named = [404] if "{" in rule.template else []
+    bodied = [400, 413] if "requestBody" in operation or rule.method in ("POST", "PUT") else []
+    ranged = [422] if operation.get("parameters") or bodied else []
+    return [*keyed, *named, *bodied, *ranged, 503]
+
+
+def _security(rule: Rule) -> list[dict[str, list[str]]]:
+    if rule.right is not None:
+        return [{"key": []}, {"writeKey": []}] if rule.right in (Right.EVENTS, Right.IMPORT) else [{"key": []}]
+    return [{"key": []}, {"writeKey": []}, {}] if rule.service == "ingest" else []
+
+
+def _problem(reason: str) -> dict[str, Any]:
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {"description": reason, "content": {"application/problem+json": {"schema": schema}}}
