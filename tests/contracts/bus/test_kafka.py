@@ -1,0 +1,254 @@
+"""What only a Kafka can do to us: brokers that die or freeze, sequences that break, groups that rebalance."""
+
+import asyncio
+import os
+import random
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.structs import TopicPartition
+
+from shared.bus import BusBroken, BusUnavailable, Record
+from shared.bus.kafka import BATCH_BYTES, KafkaBus, create_topics, open_kafka
+from tests.contracts.bus.bodies import PARTITIONS, KafkaBody, Shelf, read, reading, record
+from tests.kafka import Broker
+
+
+@pytest.fixture
+async def topic(kafka: Broker) -> str:
+    return await KafkaBody(kafka).topic()
+
+
+@pytest.fixture
+async def bus(kafka: Broker, topic: str) -> AsyncIterator[KafkaBus]:
+    opened = await open_kafka(kafka.bootstrap, [topic])
+    yield opened
+    await opened.close()
+
+
+def ours(kafka: Broker) -> Broker:
+    if not kafka.controllable:
+        pytest.skip("this broker is not ours to stop")
+    return kafka
+
+
+async def set_limit(kafka: Broker, topic: str, limit: int) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+    await admin.start()
+    limits = {"max.message.bytes": str(limit)}
+    await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, limits)])
+    await admin.close()
+
+
+async def test_the_id_of_the_bus_is_the_clusters_own(kafka: Broker, bus: KafkaBus) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+    await admin.start()
+    cluster = await admin.describe_cluster()
+    await admin.close()
+    assert (bus.id, bus.partitions) == (cluster["cluster_id"], PARTITIONS)
+    assert len(bus.id) > 10
+
+
+async def test_topics_are_made_once_and_never_with_another_count(kafka: Broker, topic: str) -> None:
+    await create_topics(kafka.bootstrap, [topic], PARTITIONS)
+    with pytest.raises(BusBroken, match="not 4"):
+        await create_topics(kafka.bootstrap, [topic], 4)
+    with pytest.raises(BusBroken, match="run genki migrate"):
+        await open_kafka(kafka.bootstrap, [topic, "test.nobody-made-this"])
+
+
+async def test_a_topic_that_takes_too_small_batches_is_refused_at_the_start(kafka: Broker, topic: str) -> None:
+    await set_limit(kafka, topic, 500_000)
+    with pytest.raises(BusBroken, match="takes batches of 500000 bytes"):
+        await open_kafka(kafka.bootstrap, [topic])
+
+
+async def test_a_record_over_the_limit_is_refused_before_it_can_break_the_sequence(bus: KafkaBus, topic: str) -> None:
+    with pytest.raises(ValueError, match="cut too late"):
+        await bus.publish([record(topic, 0, b"x" * BATCH_BYTES)], 5)
+    await bus.publish([record(topic, 0, b"fits")], 5)
+
+
+async def test_after_a_record_the_broker_refuses_the_partition_takes_others_again(
+    kafka: Broker, bus: KafkaBus, topic: str
+) -> None:
+    await bus.publish([record(topic, 0, b"first")], 5)
+    await set_limit(kafka, topic, 10_000)
+    with pytest.raises(BusUnavailable, match="MessageSizeTooLarge"):
+        await bus.publish([record(topic, 0, random.Random(3).randbytes(100_000))], 5)
+    sent = [b"%d" % index for index in range(50)]
+    for line in sent:
+        await bus.publish([record(topic, 0, line)], 5)
+    async with reading(bus, topic, Shelf()) as consumer:
+        assert [one.body for one in await read(consumer, 51)] == [b"first", *sent]
+
+
+async def test_a_killed_broker_loses_nothing_acknowledged_and_sending_goes_on_by_itself(
+    kafka: Broker, bus: KafkaBus, topic: str
+) -> None:
+    broker = ours(kafka)
+    acknowledged: list[bytes] = []
+    unknown: list[bytes] = []
+    over = asyncio.Event()
+
+    async def send(name: str) -> None:
+        count = 0
+        while not over.is_set():
+            line = f"{name}-{count}".encode()
+            count += 1
+            try:
+                await bus.publish([record(topic, count % PARTITIONS, line)], 1)
+                acknowledged.append(line)
+            except BusUnavailable:
+                unknown.append(line)
+            await asyncio.sleep(0.01)
+
+    senders = [asyncio.create_task(send(name)) for name in "abcd"]
+    await asyncio.sleep(1)
+    await asyncio.to_thread(broker.kill)
+    await asyncio.sleep(2)
+    await asyncio.to_thread(broker.start)
+    before = len(acknowledged)
+    deadline = time.monotonic() + 30
+    while len(acknowledged) < before + 100:
+        assert time.monotonic() < deadline, "sending did not go on"
+        await asyncio.sleep(0.1)
+    over.set()
+    await asyncio.gather(*senders)
+    async with reading(bus, topic, Shelf()) as consumer:
+        stored = [one.body for one in await read(consumer, sum((await bus.ends([topic])).values()))]
+    assert len(unknown) >= 4
+    assert len(stored) == len(set(stored)), "stored twice"
+    assert set(acknowledged) <= set(stored), "acknowledged and lost"
+    assert set(stored) <= set(acknowledged) | set(unknown), "stored and never sent"
+
+
+async def test_what_timed_out_on_a_frozen_broker_can_arrive_later(kafka: Broker, bus: KafkaBus, topic: str) -> None:
+    broker = ours(kafka)
+    await bus.publish([record(topic, 0, b"before")], 5)
+    broker.pause()
+    try:
+        for index in range(3):
+            with pytest.raises(BusUnavailable):
+                await bus.publish([record(topic, 0, b"late %d" % index)], 0.3)
+    finally:
+        broker.resume()
+    async with reading(bus, topic, Shelf()) as consumer:
+        bodies = [one.body for one in await read(consumer, 2)]
+    assert bodies[:2] == [b"before", b"late 0"]
+
+
+async def test_closing_before_a_frozen_broker_takes_bounded_time(kafka: Broker, topic: str) -> None:
+    broker = ours(kafka)
+    bus = await open_kafka(kafka.bootstrap, [topic])
+    await bus.publish([record(topic, 0, b"before")], 5)
+    broker.pause()
+    try:
+        for _ in range(3):
+            with pytest.raises(BusUnavailable):
+                await bus.publish([record(topic, 0, b"stuck")], 0.2)
+        began = time.monotonic()
+        await bus.close()
+        assert time.monotonic() - began < 14
+    finally:
+        broker.resume()
+
+
+async def test_a_frozen_broker_does_not_answer_the_ping_and_does_again(kafka: Broker, bus: KafkaBus) -> None:
+    broker = ours(kafka)
+    broker.pause()
+    try:
+        with pytest.raises(BusUnavailable):
+            await bus.ping()
+    finally:
+        broker.resume()
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            return await bus.ping()
+        except BusUnavailable:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.2)
+
+
+async def test_no_broker_is_unavailable_not_a_hang() -> None:
+    began = time.monotonic()
+    with pytest.raises(BusUnavailable):
+        await open_kafka("127.0.0.1:19", ["test.none"])
+    assert time.monotonic() - began < 10
+
+
+async def test_records_that_retention_took_stop_the_consumer_loudly(kafka: Broker, bus: KafkaBus, topic: str) -> None:
+    await bus.publish([record(topic, 0, b"%d" % index) for index in range(10)], 5)
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+    await admin.start()
+    await admin.delete_records({TopicPartition(topic, 0): RecordsToDelete(before_offset=5)})
+    await admin.close()
+    shelf = Shelf()
+    shelf.next = {(topic, 0): 2}
+    async with reading(bus, topic, shelf) as consumer:
+        with pytest.raises(BusBroken, match="OffsetOutOfRange"):
+            await read(consumer, 1)
+
+
+async def test_a_strangers_record_is_delivered_as_it_is(kafka: Broker, bus: KafkaBus, topic: str) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap)
+    await producer.start()
+    before = time.time_ns() // 1_000_000
+    await producer.send_and_wait(topic, b"\xff\x00 not json", partition=1)
+    await producer.send_and_wait(topic, None, key=b"k", partition=1, headers=[("received", b"soon")])
+    await producer.stop()
+    async with reading(bus, topic, Shelf()) as consumer:
+        found = await read(consumer, 2)
+    assert [one.body for one in found] == [b"\xff\x00 not json", b""]
+    assert all(before - 1000 <= one.received // 1000 <= before + 60_000 for one in found)
+
+
+async def test_members_that_come_and_go_deliver_every_record_and_never_leave_one_out(
+    bus: KafkaBus, topic: str
+) -> None:
+    """Each member applies under the fence: a record is applied where its offset is the stored next one, else sought."""
+    shelf = Shelf()
+    applied: list[Record] = []
+    over = asyncio.Event()
+    name = os.urandom(4).hex()
+
+    async def member(seconds: float) -> None:
+        async with reading(bus, topic, shelf, name) as consumer:
+            until = time.monotonic() + seconds
+            while time.monotonic() < until and not over.is_set():
+                for one in await consumer.fetch(50, 0.1):
+                    place = (one.topic, one.part)
+                    stored = shelf.next.get(place, 0)
+                    assert one.offset <= stored, "a record was left out"
+                    if one.offset < stored:
+                        consumer.seek(place, stored)
+                        continue
+                    shelf.next[place] = one.offset + 1
+                    applied.append(one)
+
+    async def send() -> None:
+        for index in range(400):
+            await bus.publish([record(topic, index % PARTITIONS, b"%d" % index)], 5)
+            await asyncio.sleep(0.01)
+
+    async def guests() -> None:
+        for _ in range(3):
+            await member(1.5)
+
+    sender = asyncio.create_task(send())
+    members = [asyncio.create_task(member(60)), asyncio.create_task(guests())]
+    deadline = time.monotonic() + 40
+    while len(applied) < 400:
+        assert time.monotonic() < deadline, f"{len(applied)} of 400"
+        for task in members:
+            if task.done():
+                task.result()
+        await asyncio.sleep(0.1)
+    over.set()
+    await asyncio.gather(sender, *members)
+    assert sorted(int(one.body) for one in applied) == list(range(400))
