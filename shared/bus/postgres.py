@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC
 from typing import Final
 
@@ -172,10 +173,9 @@ class PostgresConsumer:
             await self._pause(min(POLL, left))
 
     async def _pause(self, seconds: float) -> None:
-        try:
-            await asyncio.wait_for(self._news.wait(), seconds)
-        except TimeoutError:
-            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):  # Python 3.11's wait_for can swallow a cancellation
+                await self._news.wait()
 
     def _check(self, ends: Mapping[Place, int]) -> None:
         beyond = [place for place, at in self._next.items() if ends.get(place, 0) < at]
