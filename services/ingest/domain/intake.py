@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from services.ingest.domain import checks
-from services.ingest.domain.fault import Reread, reread
+from services.ingest.domain.fault import Reread, reread, shown
 from services.ingest.domain.sent import (
     ABSENT,
     AnySent,
@@ -53,7 +53,7 @@ def _judge(sent: Any, door: Door, escaped: bool) -> Accepted | Rejected:
         stamp = sent_hash(_encode(sent))
         return Accepted(fact_id, _MAKERS[type(sent)](sent, door, fact_id, stamp))
     except Refused as fault:
-        return Rejected(fault.code, fault.message, sent.id, str(sent.__struct_config__.tag))
+        return Rejected(fault.code, fault.message, shown(sent.id), str(sent.__struct_config__.tag))
 
 
 def _storable(sent: Sent) -> None:

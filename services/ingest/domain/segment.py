@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from services.ingest.domain import checks
+from services.ingest.domain.fault import shown
 from services.ingest.domain.message import Call, Context, Message
 from services.ingest.domain.split import LENIENT
 from services.ingest.domain.verdict import Accepted, Door, Refused, Rejected
@@ -47,7 +48,7 @@ def admit_message(message: Message, around: Surroundings, door: Door) -> Accepte
         envelope["at"] = happened(message, around.sent_at, door)
         return Accepted(fact_id, maker(message, around.context, envelope))
     except Refused as fault:
-        return Rejected(fault.code, fault.message, _shown_id(message), message.type)
+        return Rejected(fault.code, fault.message, _shown_id(message), shown(message.type))
 
 
 def happened(message: Message, sent_at: str | None, door: Door) -> int:
@@ -88,7 +89,7 @@ def _message_id(message: Message, door: Door) -> str:
 
 
 def _shown_id(message: Message) -> str | None:
-    return None if message.messageId is None else str(message.messageId)[:MAX_MESSAGE_ID]
+    return None if message.messageId is None else shown(str(message.messageId))
 
 
 def _clean(text: str, field: str) -> str:

@@ -1,0 +1,178 @@
+"""ingest's routes: plain Starlette, raw bytes in, Content-Type not looked at."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from services.ingest import store
+from services.ingest.askers import Askers
+from services.ingest.body import read_body
+from services.ingest.domain.message import read_call
+from services.ingest.domain.split import Unsound, split
+from services.ingest.handlers import Doors
+from shared.clock import Clock
+from shared.errors import BadRequest, Refusal, problem_response, request_id_of
+from shared.http import params
+from shared.http.answers import Json, listing
+from shared.postgres import Database, tenant_transaction
+from shared.tenancy import PRINCIPAL, Keyring, Principal, Right, check, token_of
+
+LONG_NAMES: Final = ("track", "identify", "group", "page", "screen", "alias", "batch", "import")
+SHORT_NAMES: Final = {"t": "track", "i": "identify", "g": "group", "p": "page", "s": "screen", "a": "alias", "b": "batch"}
+CORS: Final = {
+    "access-control-allow-origin": "*",
+    "access-control-allow-methods": "POST, GET, OPTIONS",
+    "access-control-allow-headers": "authorization, content-type, anonymousid, sentat, x-retry-count",
+    "access-control-expose-headers": "retry-after, x-ratelimit-reset, x-request-id",
+    "access-control-max-age": "86400",
+    "cross-origin-resource-policy": "cross-origin",
+}
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class Api:
+    """The endpoints over the doors."""
+
+    def __init__(self, doors: Doors, askers: Askers, keyring: Keyring, database: Database, clock: Clock) -> None:
+        """Everything is handed in; nothing is opened here."""
+        self._doors, self._askers, self._keyring, self._database, self._clock = doors, askers, keyring, database, clock
+
+    def routes(self) -> list[Route]:
+        """Every public route of ingest and the one inside route."""
+        calls = {name: name for name in LONG_NAMES} | SHORT_NAMES
+        tracking = [
+            Route(f"/v1/{path}", for_browsers(self._tracking(kind)), methods=["POST", "OPTIONS"])
+            for path, kind in calls.items()
+        ]
+        fetched = [
+            Route(path, for_browsers(endpoint), methods=["GET", "OPTIONS"])
+            for path, endpoint in (
+                ("/v1/projects/{write_key}/settings", segment_settings),
+                ("/sourceConfig", rudder_settings),
+                ("/sourceConfig/", rudder_settings),
+            )
+        ]
+        return [
+            Route("/v1/events", self.events, methods=["POST"]),
+            *tracking,
+            Route("/v1/m", for_browsers(sdk_metrics), methods=["POST", "OPTIONS"]),
+            *fetched,
+            Route("/v1/ingest/rejections", self.rejections, methods=["GET"]),
+            Route("/internal/rejected", self.rejected, methods=["GET"]),
+        ]
+
+    async def events(self, request: Request) -> Response:
+        """POST /v1/events: 200 with a result per item, or a problem for the whole request."""
+        asker = await self._asker(request, Right.EVENTS)
+        items = split(await read_body(request))
+        if isinstance(items, Unsound):
+            raise BadRequest(f"The request is refused: {items.message}.", code=items.code)
+        return Json(await self._doors.events(asker, items, "/v1/events"))
+
+    def _tracking(self, kind: str) -> Endpoint:
+        async def endpoint(request: Request) -> Response:
+            knock = await self._askers.before_body(request)
+            call = read_call(kind, await read_body(request))
+            if isinstance(call, Unsound):
+                raise BadRequest(f"The request is refused: {call.message}.", code=call.code)
+            asker = await self._askers.after_body(request, knock, call.keys)
+            return Json(await self._doors.track(asker, call, request.headers.get("sentat"), f"/v1/{kind}"))
+
+        return endpoint
+
+    async def rejections(self, request: Request) -> Response:
+        """GET /v1/ingest/rejections: what was refused in the last seven days, the newest first."""
+        asker = await self._asker(request, Right.READ)
+        limit = params.parse_limit(request.query_params.get("limit"))
+        stamp = params.fingerprint("rejections")
+        cursor = params.decode_cursor(request.query_params.get("cursor"), stamp, int)
+        before = 2**63 - 1 if cursor is None or cursor[0] is None else cursor[0]
+        since = self._clock.now() - store.KEPT_FOR
+        async with tenant_transaction(self._database.app, asker.tenant) as conn:
+            rows = await store.page(conn, asker.tenant, since, before, limit + 1)
+            total = await store.total(conn, asker.tenant, since)
+        more = params.encode_cursor([rows[limit - 1]["seq"]], stamp) if len(rows) > limit else None
+        return Json(listing([_shown(row) for row in rows[:limit]], total, more, filtered=False))
+
+    async def rejected(self, request: Request) -> Response:
+        """GET /internal/rejected?hours=24: `{count}` of items refused in the last hours, also those only counted."""
+        asker = await self._asker(request, Right.READ)
+        hours = request.query_params.get("hours", "24")
+        if not hours.isdecimal() or not 1 <= int(hours) <= 168:
+            params.refuse("hours", "out_of_range", "Should be a whole number from 1 to 168.")
+        since = self._clock.now() - timedelta(hours=int(hours))
+        async with tenant_transaction(self._database.app, asker.tenant) as conn:
+            return Json({"count": await store.count_since(conn, asker.tenant, since)})
+
+    async def _asker(self, request: Request, right: Right) -> Principal:
+        asker = await self._keyring.verify(token_of(request.scope["headers"]))
+        request.scope[PRINCIPAL] = asker
+        check(asker, right)
+        return asker
+
+
+def for_browsers(endpoint: Endpoint) -> Endpoint:
+    """The endpoint with CORS: preflights answered here, every answer readable by any origin, refusals too."""
+
+    async def answered(request: Request) -> Response:
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers=CORS)
+        try:
+            response = await endpoint(request)
+        except Refusal as refusal:
+            response = problem_response(refusal, request_id_of(request.scope))
+            if "retry-after" in response.headers:
+                response.headers["x-ratelimit-reset"] = response.headers["retry-after"]
+            if refusal.status in (408, 413):  # the rest of the body is not read
+                response.headers["connection"] = "close"
+        response.headers.update(CORS)
+        return response
+
+    return answered
+
+
+async def sdk_metrics(request: Request) -> Response:
+    """POST /v1/m: what SDKs measure about themselves, answered and not stored."""
+    return Json({"success": True})
+
+
+async def segment_settings(request: Request) -> Response:
+    """GET /v1/projects/{writeKey}/settings: what analytics.js fetches first. The SDK sends the key echoed here."""
+    options = {
+        "apiKey": request.path_params["write_key"][:200],
+        "apiHost": f"{request.url.netloc}/v1",
+        "protocol": request.url.scheme,
+    }
+    return Json(
+        {"integrations": {"Segment.io": options}, "plan": {}, "enabledMiddleware": {}, "metrics": {"sampleRate": 0}}
+    )
+
+
+async def rudder_settings(request: Request) -> Response:
+    """GET /sourceConfig/: what the RudderStack browser SDK fetches first. It sends the key it was loaded with."""
+    key = (request.query_params.get("writeKey") or token_of(request.scope["headers"]) or "")[:200]
+    off = {"enabled": False}
+    source: dict[str, Any] = {
+        "id": "genki",
+        "name": "Genki",
+        "writeKey": key,
+        "enabled": True,
+        "workspaceId": "genki",
+        "config": {"statsCollection": {"errors": off, "metrics": off}},
+        "destinations": [],
+        "connections": [],
+        "updatedAt": _UPDATED,
+        "dataplanes": {},
+    }
+    return Json({"source": source, "updatedAt": _UPDATED})
+
+
+_UPDATED: Final = "2026-01-01T00:00:00.000Z"
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name != "seq"}

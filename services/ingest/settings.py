@@ -1,0 +1,15 @@
+"""What can be set about ingest."""
+
+from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
+
+
+class IngestSettings(BaseModel):
+    """Limits and patience of the doors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    linger_seconds: PositiveFloat = 0.003  # the first request of a group waits this long for company
+    publish_seconds: PositiveFloat = 5.0  # until a request is told that nothing is known
+    bytes_in_flight: PositiveInt = 64 * 1024 * 1024  # lines taken and not yet settled
+    drain_seconds: PositiveFloat = 5.0  # at shutdown
+    keyless_per_minute: PositiveInt = 600  # tracking requests of one address without a Basic or Bearer header
