@@ -14,6 +14,7 @@ from services.scoring.facts.usage import Membership, UsageBatch
 from shared import facts
 from shared.clock import Days, from_micros, start_of_day
 from shared.money import to_minor
+from shared.tenant_settings import TenantSettings
 
 SHARDS: Final = 8
 FOREVER: Final = date.max  # asyncpg writes it as infinity: unique for ever
@@ -23,10 +24,11 @@ _DEFAULTED: Final = ("tenant", "id", "received", "hash")
 
 @dataclass(frozen=True, slots=True)
 class TenantTerms:
-    """What the fold must know of a tenant: its zone, and the days in it."""
+    """What must be known of a tenant before its rows are read: zone, days, and the settings it began with."""
 
     tz: ZoneInfo
     days: Days
+    base: TenantSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,12 +182,15 @@ def _contract(rows: Rows, fact: facts.Contract, known: Resolved) -> None:
     effective_on = date.fromisoformat(fact.effective_on)
     term_end = None if fact.term_end is None else date.fromisoformat(fact.term_end)
     tz = known.tenants[fact.tenant].tz
-    recorded = start_of_day(effective_on, tz) if fact.recorded_at is None else from_micros(fact.recorded_at)
+    takes_effect = start_of_day(effective_on, tz)
+    recorded = takes_effect if fact.recorded_at is None else from_micros(fact.recorded_at)
     rows.contract.append((
         fact.tenant, account, fact.id, fact.contract_id, effective_on, fact.change,
         to_minor(fact.acv_after, fact.currency), fact.currency, term_end, fact.reason, fact.replaces, recorded,
     ))  # fmt: skip
     rows.touch(fact.tenant, account, fact.received, effective_on)
+    if takes_effect > from_micros(fact.received):
+        rows.due.add((takes_effect, fact.tenant, "account", str(account)))
 
 
 def _csm(rows: Rows, fact: facts.Csm, known: Resolved) -> None:

@@ -8,8 +8,9 @@ import asyncpg
 from services.scoring.gather import TenantTerms
 from shared.clock import Days, zone
 from shared.postgres import connection
+from shared.tenant_settings import TenantSettings
 
-_ALL: Final = "SELECT tenant, time_zone FROM access.tenant ORDER BY tenant"
+_ALL: Final = "SELECT tenant, time_zone, currency FROM access.tenant ORDER BY tenant"
 MAX_AGE: Final = 5.0  # seconds; a zone cannot change once the tenant has facts
 
 
@@ -38,6 +39,9 @@ class Tenants:
         for row in rows:
             tz = zone(row["time_zone"])
             old = self.terms.get(row["tenant"])
-            terms[row["tenant"]] = old if old is not None and old.tz is tz else TenantTerms(tz, Days(tz))
+            if old is None or old.tz is not tz:
+                base = TenantSettings(time_zone=row["time_zone"], currency=row["currency"])
+                old = TenantTerms(tz, Days(tz), base)
+            terms[row["tenant"]] = old
         self.terms = terms
         self._read_at = time.monotonic()

@@ -12,13 +12,11 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    StrictFloat,
-    StrictInt,
-    StringConstraints,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 
+from shared.fields import Name, Number
 from shared.tenant_settings import Tier
 
 Metric = Literal[
@@ -36,10 +34,9 @@ Metric = Literal[
 ]
 PRESETS = ("default", "monthly_rhythm")
 
-Number = Annotated[StrictInt | StrictFloat, Field(allow_inf_nan=False, ge=-1e9, le=1e9)]
-Points = Annotated[StrictInt | StrictFloat, Field(ge=0, le=100)]
-Weight = Annotated[StrictInt | StrictFloat, Field(gt=0, le=1e6)]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Position = Annotated[Number, Field(ge=-1e9, le=1e9)]
+Points = Annotated[Number, Field(ge=0, le=100)]
+Weight = Annotated[Number, Field(gt=0, le=1e6)]
 
 
 class Part(BaseModel):
@@ -54,7 +51,7 @@ def _rising(curve: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float]
     return curve
 
 
-Curve = Annotated[tuple[tuple[Number, Points], ...], Field(min_length=1, max_length=100), AfterValidator(_rising)]
+Curve = Annotated[tuple[tuple[Position, Points], ...], Field(min_length=1, max_length=100), AfterValidator(_rising)]
 
 
 class MetricPart(Part):
@@ -99,7 +96,7 @@ class Cap(Part):
     """From this much of the metric on, the score is at most `score`."""
 
     metric: Metric
-    at_least: Number
+    at_least: Position
     score: Points
 
 

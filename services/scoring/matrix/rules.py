@@ -43,7 +43,7 @@ def rank(value: float | None, settings: RankSettings, scale: int = 1) -> str | N
         return None
     cuts = settings.cuts
     for name, cut in zip(RANKS, (cuts.A, cuts.B, cuts.C, cuts.D), strict=True):
-        if exact(value) >= exact(cut) * scale:
+        if value >= (cut if scale == 1 else exact(cut) * scale):
             return name
     return None
 

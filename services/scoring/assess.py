@@ -1,0 +1,263 @@
+"""The assessment: every quarter second each shard's waiting accounts are read set by set, judged, and written.
+
+One writer per shard (an advisory lock) and the tenant held still against its own job (a shared lock): so no row is hot,
+nothing deadlocks, and a crash between the fold's commit and this one loses nothing, because `dirty` was committed with
+the fold and is deleted here in the same transaction as the figures.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Any, Final
+
+import structlog
+
+from services.scoring.account import AccountAt, Moment
+from services.scoring.assessment import EARLIER_DAYS, Assessment, assess, with_changes
+from services.scoring.facts.read import Reader
+from services.scoring.facts.store import merge
+from services.scoring.rulebook import AGO, Terms, read_terms
+from services.scoring.state import (
+    COUNTER,
+    STANDING,
+    STATE_COLUMNS,
+    UPSERT_STATE,
+    Row,
+    difference,
+    row_of,
+    same_state,
+)
+from services.scoring.tenants import Tenants
+from shared.clock import Clock
+from shared.errors import Unavailable
+from shared.metrics import ACCOUNTS_ASSESSED, ASSESS_SECONDS
+from shared.postgres import Connection, Database, begin, connection
+
+log = structlog.get_logger()
+TICK: Final = 0.25
+ROUND: Final = 4_000  # waiting rows taken at once
+SHARD_LOCK: Final = 7_310  # advisory lock class, key = shard
+TENANT_LOCK: Final = 7_311  # advisory lock class, key = tenant
+ALWAYS: Final = date.min  # asyncpg reads -infinity as this
+_TAKE: Final = """
+DELETE FROM dirty WHERE ctid = ANY (ARRAY(SELECT ctid FROM dirty WHERE shard = $1 ORDER BY received LIMIT $2))
+RETURNING tenant, account, received, since
+"""
+_OLD: Final = f"SELECT {', '.join(STATE_COLUMNS)} FROM account_state WHERE tenant = $1 AND account = ANY($2)"
+_STANDING: Final = "SELECT account, ago, day, value, tier, score, band FROM standing WHERE tenant = $1 AND account = ANY($2)"
+_FIRST_CONTACT: Final = "SELECT min(at) FROM contact WHERE tenant = $1 AND account = ANY($2) AND at <= $3"
+_FIRSTS: Final = """
+INSERT INTO first_facts AS f (tenant, shard, usage_day, contact_at) VALUES ($1, $2, $3, $4)
+ON CONFLICT (tenant, shard) DO UPDATE SET usage_day = least(f.usage_day, excluded.usage_day),
+  contact_at = least(f.contact_at, excluded.contact_at)
+"""
+_RECHECK: Final = "INSERT INTO recheck (tenant, kind, key, since) VALUES ($1, $2, '', $3)"
+
+
+class Assessor:
+    """Works through the shards. `run` until cancelled; `round` once, for tests."""
+
+    def __init__(self, database: Database, clock: Clock, tenants: Tenants) -> None:
+        self._database, self._clock, self._tenants = database, clock, tenants
+
+    async def run(self) -> None:
+        """Every tick; PostgreSQL away means waiting, nothing is skipped."""
+        while True:
+            started = asyncio.get_running_loop().time()
+            try:
+                while await self.round() >= ROUND // 2:
+                    await asyncio.sleep(0)
+            except (Unavailable, OSError, TimeoutError) as problem:
+                log.warning("assessment_waits", reason=str(problem))
+            took = asyncio.get_running_loop().time() - started
+            await asyncio.sleep(max(0.01, TICK - took))
+
+    async def round(self) -> int:
+        """One pass over all shards: how many waiting rows were taken."""
+        await self._tenants.refresh_if_old()
+        taken = 0
+        async with connection(self._database.worker) as conn:
+            shards = await conn.fetch("SELECT DISTINCT shard FROM dirty ORDER BY shard")
+        for row in shards:
+            taken += await self._shard(row["shard"])
+        return taken
+
+    async def _shard(self, shard: int) -> int:
+        async with connection(self._database.worker) as conn:
+            await begin(conn, ())
+            try:
+                taken = await self._take(conn, shard)
+                for tenant, waiting in taken.items():
+                    with ASSESS_SECONDS.time():
+                        await self._tenant(conn, shard, tenant, waiting)
+            except BaseException:
+                await _roll_back(conn)
+                raise
+            await conn.execute("COMMIT")
+        return sum(waiting.rows for waiting in taken.values())
+
+    async def _take(self, conn: Connection, shard: int) -> dict[int, "Waiting"]:
+        if not await conn.fetchval("SELECT pg_try_advisory_xact_lock($1, $2)", SHARD_LOCK, shard):
+            return {}
+        taken: dict[int, Waiting] = {}
+        for tenant, account, _, since in await conn.fetch(_TAKE, shard, ROUND):
+            taken.setdefault(tenant, Waiting()).add(account, since)
+        if any(tenant not in self._tenants.terms for tenant in taken):
+            await self._tenants.refresh()
+        listed = ",".join(str(tenant) for tenant in taken)
+        await conn.execute("SELECT set_config('app.tenants', $1, true)", listed)
+        return dict(sorted(taken.items()))
+
+    async def _tenant(self, conn: Connection, shard: int, tenant: int, waiting: "Waiting") -> None:
+        await conn.execute("SELECT pg_advisory_xact_lock_shared($1, $2)", TENANT_LOCK, tenant)
+        terms = await read_terms(conn, tenant, self._tenants.terms[tenant].base)
+        now = self._clock.now()
+        moments = terms.moments(now)
+        if await self._first_facts(conn, shard, terms, sorted(waiting.since), moments[0]):
+            await conn.execute(_RECHECK, tenant, "all", ALWAYS)
+        round_ = Round(conn, terms, moments, shard, waiting, now)
+        changed_money = await round_.run()
+        ACCOUNTS_ASSESSED.inc(len(waiting.since))
+        if changed_money:
+            await conn.execute(_RECHECK, tenant, "money", moments[0].day)
+
+    async def _first_facts(
+        self, conn: Connection, shard: int, terms: Terms, accounts: list[int], now: Moment
+    ) -> bool:
+        """Whether the tenant's earliest usage or contact is earlier than was known: then all its accounts differ."""
+        usage = await conn.fetchval(
+            "SELECT min(first_day) FROM account_user WHERE tenant = $1 AND account = ANY($2)", terms.tenant, accounts
+        )
+        contact = await conn.fetchval(_FIRST_CONTACT, terms.tenant, accounts, now.at)
+        earlier = _earlier(usage, terms.first_usage_day) or _earlier(contact, terms.first_contact_at)
+        if earlier:
+            await conn.execute(_FIRSTS, terms.tenant, shard, usage, contact)
+        return earlier
+
+
+def _earlier(found: Any, known: Any) -> bool:
+    return found is not None and (known is None or found < known)
+
+
+async def _roll_back(conn: Connection) -> None:
+    if not conn.is_closed():
+        await asyncio.shield(conn.execute("ROLLBACK", timeout=5))
+
+
+@dataclass(slots=True)
+class Waiting:
+    """The waiting accounts of one tenant and shard, each with the earliest day a change reaches back to."""
+
+    since: dict[int, date] = field(default_factory=dict)
+    rows: int = 0
+
+    def add(self, account: int, since: date) -> None:
+        """One row of `dirty`."""
+        self.since[account] = min(self.since.get(account, since), since)
+        self.rows += 1
+
+
+@dataclass(slots=True)
+class Round:
+    """One tenant's share of one round, inside its transaction."""
+
+    conn: Connection
+    terms: Terms
+    moments: Mapping[int, Moment]
+    shard: int
+    waiting: Waiting
+    now: datetime
+
+    async def run(self) -> bool:
+        """Judges and writes; whether any account's money, standing or tier order changed at one of the moments."""
+        accounts = sorted(self.waiting.since)
+        kept = await self._kept(accounts)
+        found: dict[int, dict[int, Assessment]] = {}
+        known: dict[int, AccountAt] = {}
+        for ago in AGO:
+            stale = [account for account in accounts if self._stale(account, ago, kept)]
+            at = await self._reader(ago).accounts(stale) if stale else {}
+            rules = self.terms.live_rules(ago, self.moments[ago])
+            found[ago] = {key: assess(one, self.moments[ago], rules) for key, one in at.items()}
+            known = known or at
+            await asyncio.sleep(0)
+        standing = self._standings(found, kept)
+        changed_money = _money_changed(kept, standing)
+        await merge(self.conn, STANDING, (row for key, row in standing.items() if kept.get(key) != row))
+        await self._write(found[0], known, {**kept, **standing})
+        return changed_money
+
+    def _reader(self, ago: int) -> Reader:
+        return Reader(self.conn, self.terms.tenant, self.moments[ago], self.terms.settings)
+
+    def _stale(self, account: int, ago: int, kept: Mapping[tuple[int, int], tuple]) -> bool:
+        """Now is always judged again; an earlier day only when a change reaches back to it, or the days moved on."""
+        row, day = kept.get((account, ago)), self.moments[ago].day
+        return ago == 0 or row is None or row[3] != day or self.waiting.since[account] <= day
+
+    async def _kept(self, accounts: Sequence[int]) -> dict[tuple[int, int], tuple]:
+        tenant = self.terms.tenant
+        rows = await self.conn.fetch(_STANDING, tenant, accounts)
+        return {(row["account"], row["ago"]): (tenant, *row) for row in rows}
+
+    def _standings(
+        self, found: Mapping[int, Mapping[int, Assessment]], kept: Mapping[tuple[int, int], tuple]
+    ) -> dict[tuple[int, int], tuple]:
+        """The rows of `standing` that were judged again; an account that did not exist then has no value and no score."""
+        rows: dict[tuple[int, int], tuple] = {}
+        for ago in AGO:
+            day = self.moments[ago].day
+            for account in self.waiting.since:
+                if not self._stale(account, ago, kept):
+                    continue
+                one = found[ago].get(account)
+                if one is None:
+                    rows[account, ago] = (self.terms.tenant, account, ago, day, 0, None, None, "none")
+                else:
+                    value = 0 if one.churned else one.value
+                    band = "none" if one.churned else one.band
+                    rows[account, ago] = (self.terms.tenant, account, ago, day, value, one.tier, one.score, band)
+        return rows
+
+    async def _write(
+        self, live: Mapping[int, Assessment], known: Mapping[int, AccountAt], standing: Mapping[tuple[int, int], tuple]
+    ) -> None:
+        old = {row["account"]: row for row in await self.conn.fetch(_OLD, self.terms.tenant, sorted(live))}
+        rows = {account: self._row(account, one, known[account], standing) for account, one in live.items()}
+        changed = {account: row for account, row in rows.items() if account not in old or not same_state(_utc(old[account]), row)}
+        await merge(self.conn, UPSERT_STATE, (tuple(row.values()) for row in changed.values()))
+        await merge(self.conn, COUNTER, self._counters(old, changed))
+
+    def _row(
+        self, account: int, one: Assessment, known: AccountAt, standing: Mapping[tuple[int, int], tuple]
+    ) -> Row:
+        earlier = {ago: standing[account, ago][6] for ago in EARLIER_DAYS}
+        full = with_changes(one, earlier)
+        band_7d = standing[account, 7][7]
+        usage = (known.usage.first_day, known.usage.last_day)
+        return row_of(
+            full, self.terms.tenant, account, self.shard, self.moments[0].day, usage,
+            None if band_7d == "none" else band_7d, self.now,
+        )  # fmt: skip
+
+    def _counters(self, old: Mapping[int, Any], changed: Mapping[int, Row]) -> list[tuple]:
+        totals: dict[tuple[str, str, str], list[int]] = {}
+        for account, row in changed.items():
+            for place, delta in difference(old.get(account), row).items():
+                sums = totals.setdefault(place, [0] * len(delta))
+                for index, value in enumerate(delta):
+                    sums[index] += value
+        return [(self.terms.tenant, *place, self.shard, *sums) for place, sums in totals.items() if any(sums)]
+
+
+def _money_changed(kept: Mapping[tuple[int, int], tuple], standing: Mapping[tuple[int, int], tuple]) -> bool:
+    """Whether the order of values that provisional amounts are read from is another one."""
+    return any((kept[key][4] if key in kept else 0) != row[4] for key, row in standing.items())
+
+
+def _utc(row: Any) -> dict[str, Any]:
+    return {
+        name: value.astimezone(UTC) if isinstance(value, datetime) else value for name, value in row.items()
+    }
+

@@ -1,0 +1,124 @@
+"""What a tenant counts by, read once a transaction: settings, health models, tier policies and amounts."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from services.scoring.account import Amounts, Moment
+from services.scoring.assessment import EARLIER_DAYS, Rulebook
+from services.scoring.health.model import PublishedModel, preset
+from shared.clock import day_of, end_of_day, zone
+from shared.postgres import Connection
+from shared.tenant_settings import TenantSettings
+
+_SETTINGS: Final = """
+SELECT version, document FROM scoring.settings WHERE tenant = $1 ORDER BY version DESC LIMIT 1
+"""
+_POLICIES: Final = """
+SELECT effective_from, high, low FROM scoring.tier_policy WHERE tenant = $1
+ORDER BY effective_from, published_at, policy_id
+"""
+_AMOUNTS: Final = "SELECT ago, day, high, low FROM amounts WHERE tenant = $1"
+_FIRSTS: Final = "SELECT min(usage_day) AS usage_day, min(contact_at) AS contact_at FROM first_facts WHERE tenant = $1"
+DEFAULT_MODEL: Final = PublishedModel("default", 1, preset("default"))
+AGO: Final = (0, *EARLIER_DAYS)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Published tier amounts (minor units) and the day from which they hold."""
+
+    effective_from: date
+    high: int | None
+    low: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Everything of a tenant that its assessments rest on and no account fact says."""
+
+    tenant: int
+    settings: TenantSettings
+    version: int
+    models: tuple[PublishedModel, ...]
+    policies: tuple[Policy, ...]
+    provisional: Mapping[int, tuple[date, Amounts]]  # ago → (its day, amounts)
+    first_usage_day: date | None
+    first_contact_at: datetime | None
+
+    @property
+    def tz(self) -> ZoneInfo:
+        """The tenant's zone."""
+        return zone(self.settings.time_zone)
+
+    def moment(self, at: datetime) -> Moment:
+        """T with what the tenant's facts say by then."""
+        day = day_of(at, self.tz)
+        usage, contact = self.first_usage_day, self.first_contact_at
+        return Moment(
+            at=at,
+            day=day,
+            tz=self.tz,
+            first_usage_day=usage if usage is not None and usage <= day else None,
+            first_contact_at=contact if contact is not None and contact <= at else None,
+        )
+
+    def moments(self, now: datetime) -> dict[int, Moment]:
+        """Now (ago 0) and the ends of the days 1, 7 and 28 before."""
+        today = day_of(now, self.tz)
+        earlier = {ago: self.moment(end_of_day(today - timedelta(days=ago), self.tz)) for ago in EARLIER_DAYS}
+        return {0: self.moment(now), **earlier}
+
+    def published(self, day: date) -> Amounts | None:
+        """The published amounts in force on a day; None before the first effective date."""
+        held = [policy for policy in self.policies if policy.effective_from <= day]
+        return Amounts(held[-1].high, held[-1].low, provisional=False) if held else None
+
+    def rules(self, amounts: Amounts) -> Rulebook:
+        """The rulebook with the tier amounts of one moment."""
+        return Rulebook(self.settings, self.models, amounts)
+
+    def live_rules(self, ago: int, moment: Moment) -> Rulebook:
+        """The rulebook of one of the four kept moments."""
+        published = self.published(moment.day)
+        kept = self.provisional.get(ago)
+        return self.rules(published or (kept[1] if kept else Amounts(None, None)))
+
+
+async def read_settings(conn: Connection, tenant: int, base: TenantSettings) -> tuple[int, TenantSettings]:
+    """(version, settings) in force; version 0 = `base`, the defaults with the tenant's own zone and currency."""
+    row = await conn.fetchrow(_SETTINGS, tenant)
+    if row is None:
+        return 0, base
+    return row["version"], _parsed(row["document"])
+
+
+_cache: dict[str, TenantSettings] = {}
+
+
+def _parsed(document: str) -> TenantSettings:
+    """Settings documents are few and long: each is validated once."""
+    found = _cache.get(document)
+    if found is None:
+        if len(_cache) > 256:
+            _cache.clear()
+        found = _cache[document] = TenantSettings.model_validate(json.loads(document))
+    return found
+
+
+async def read_terms(conn: Connection, tenant: int, base: TenantSettings) -> Terms:
+    """Everything at once, in the caller's transaction."""
+    version, settings = await read_settings(conn, tenant, base)
+    policies = [Policy(*row) for row in await conn.fetch(_POLICIES, tenant)]
+    provisional = {
+        row["ago"]: (row["day"], Amounts(row["high"], row["low"])) for row in await conn.fetch(_AMOUNTS, tenant)
+    }
+    firsts = await conn.fetchrow(_FIRSTS, tenant)
+    assert firsts is not None  # an aggregate always answers
+    return Terms(
+        tenant, settings, version, (DEFAULT_MODEL,), tuple(policies), provisional,
+        firsts["usage_day"], firsts["contact_at"],
+    )  # fmt: skip

@@ -1,0 +1,177 @@
+"""An assessment as the row that lists and answers read, and what that row adds to the live totals. Pure."""
+
+import json
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Any, Final
+
+from services.scoring.assessment import Assessment
+from services.scoring.facts.store import Target, columns
+from services.scoring.matrix.rules import BANDS, PRIORITIES
+
+ACCOUNT_STATE: Final = Target(
+    "account_state",
+    columns(
+        "tenant int, account int, account_id text, shard smallint, day date, name text, status text, churned boolean,"
+        " start date, start_source text, acv bigint, value bigint, tier text, rank text, tenure text, priority text,"
+        " csm_id text, csm_name text, team text, renewal_on date, score float8, band text, effective_band text,"
+        " confidence float8, change_1d float8, change_7d float8, change_28d float8, band_7d text, ids int,"
+        " active_users_28d int, first_usage_day date, last_usage_day date, covered boolean, due_at timestamptz,"
+        " last_contact_at timestamptz, last_contact_channel text, last_contact_csm text, planned_at timestamptz,"
+        " planned_channel text, in_use boolean, contacted boolean, needs_action jsonb, needs int, health jsonb,"
+        " priority_order smallint, band_order smallint, acv_order bigint, call_order text, computed_at timestamptz"
+    ),
+    "",
+    2,
+)
+STATE_COLUMNS: Final = tuple(ACCOUNT_STATE.names)
+_UPDATES: Final = ", ".join(f"{name} = excluded.{name}" for name in STATE_COLUMNS[2:])
+UPSERT_STATE: Final = Target(
+    "account_state", ACCOUNT_STATE.columns, f"ON CONFLICT (tenant, account) DO UPDATE SET {_UPDATES}", 2
+)
+STANDING: Final = Target(
+    "standing",
+    columns(
+        "tenant int, account int, ago smallint, day date, value bigint, tier text, score float8, band text"
+    ),
+    "ON CONFLICT (tenant, account, ago) DO UPDATE SET day = excluded.day, value = excluded.value,"
+    " tier = excluded.tier, score = excluded.score, band = excluded.band",
+    3,
+)
+COUNTER: Final = Target(
+    "counter",
+    columns(
+        "tenant int, dim text, key text, tier text, shard smallint, accounts int, acv bigint, eligible int,"
+        " covered int, in_use int, contacted int, scored int, score bigint"
+    ),
+    "ON CONFLICT (tenant, dim, key, tier, shard) DO UPDATE SET "
+    + ", ".join(
+        f"{name} = counter.{name} + excluded.{name}"
+        for name in ("accounts", "acv", "eligible", "covered", "in_use", "contacted", "scored", "score")
+    ),
+    5,
+)
+NANO: Final = 10**9  # scores are summed in 10⁻⁹ points: integers do not drift with the order of additions
+LAST: Final = 2**62  # where null stands in an order that runs upward
+Counts = tuple[int, ...]  # accounts, acv, eligible, covered, in_use, contacted, scored, score
+Row = dict[str, Any]
+
+
+def row_of(
+    found: Assessment, tenant: int, account: int, shard: int, day: date, usage_days: tuple[date | None, date | None],
+    band_7d: str | None, computed_at: datetime,
+) -> Row:  # fmt: skip
+    """The account_state row of an assessment, by column name."""
+    contact, planned = found.last_contact, found.planned
+    return {
+        "tenant": tenant, "account": account, "account_id": found.account_id, "shard": shard, "day": day,
+        "name": found.name, "status": found.status, "churned": found.churned, "start": found.start,
+        "start_source": found.start_source, "acv": found.acv, "value": found.value, "tier": found.tier,
+        "rank": found.rank, "tenure": found.tenure, "priority": found.priority, "csm_id": found.csm_id,
+        "csm_name": found.csm_name, "team": found.team, "renewal_on": found.renewal_on, "score": found.score,
+        "band": found.band, "effective_band": found.effective_band, "confidence": found.confidence,
+        "change_1d": found.change_1d, "change_7d": found.change_7d, "change_28d": found.change_28d,
+        "band_7d": band_7d, "ids": found.ids, "active_users_28d": found.active_users_28,
+        "first_usage_day": usage_days[0], "last_usage_day": usage_days[1], "covered": found.covered,
+        "due_at": found.due_at, "last_contact_at": contact.at if contact else None,
+        "last_contact_channel": contact.channel if contact else None,
+        "last_contact_csm": contact.csm_id if contact else None, "planned_at": planned.at if planned else None,
+        "planned_channel": planned.channel if planned else None, "in_use": found.in_use,
+        "contacted": found.contacted, "needs_action": json.dumps([fired.as_json() for fired in found.needs_action]),
+        "needs": len(found.needs_action), "health": json.dumps(health_document(found)), **orders(found),
+        "computed_at": computed_at,
+    }  # fmt: skip
+
+
+def health_document(found: Assessment) -> dict[str, Any]:
+    """The parts of the health answer that are no columns."""
+    held = found.override
+    override = held and {
+        "band": held.band,
+        "reason": held.reason,
+        "author": held.author,
+        "expires_at": held.expires_at.isoformat().replace("+00:00", "Z"),
+    }
+    return {
+        "model": {"id": found.model_id, "version": found.model_version},
+        "dimensions": list(found.dimensions),
+        "override": override,
+    }
+
+
+def orders(found: Assessment) -> Row:
+    """Small integers and one text by which the default list and "call first" are read from an index."""
+    acv_order = LAST if found.acv is None else -found.acv
+    return {
+        "priority_order": PRIORITIES.index(found.priority),
+        "band_order": BANDS.index(found.effective_band),
+        "acv_order": acv_order,
+        "call_order": None if found.churned or not found.needs_action else call_order(found),
+    }
+
+
+def call_order(found: Assessment) -> str:
+    """The "call first" key as text that sorts alike in byte order."""
+    soon, priority, not_red, fired, no_acv, negative_acv, _ = found.call_first_key
+    return f"{int(soon)}{priority}{int(not_red)}{99 + fired:02d}{int(no_acv)}{LAST + negative_acv:020d}{found.account_id}"
+
+
+def same_state(old: Mapping[str, Any], new: Row) -> bool:
+    """Whether nothing a reader sees has changed (when it was computed does not count)."""
+    for name in STATE_COLUMNS:
+        if name in ("needs_action", "health"):
+            if json.loads(old[name]) != json.loads(new[name]):
+                return False
+        elif name != "computed_at" and old[name] != new[name]:
+            return False
+    return True
+
+
+def contributions(row: Mapping[str, Any]) -> dict[tuple[str, str, str], Counts]:
+    """What one account adds to the totals, by (dim, key, tier)."""
+    tier = row["tier"] or ""
+    counts = _counts(row)
+    given = {("status", row["status"], tier): counts}
+    if row["churned"]:
+        return given
+    for dim, key in (
+        ("tenant", ""),
+        ("tier", tier),
+        ("csm", row["csm_id"] or ""),
+        ("team", row["team"] or ""),
+        ("rank", row["rank"] or ""),
+        ("band", row["effective_band"]),
+        ("cell", f"{row['rank'] or '-'}{row['tenure'] or '-'}"),
+        ("priority", row["priority"] or ""),
+    ):
+        given[dim, key, tier] = counts
+    if row["band_7d"] is not None and row["band_7d"] != row["effective_band"]:
+        given["moved", f"{row['band_7d']}>{row['effective_band']}", tier] = counts
+    return given
+
+
+def _counts(row: Mapping[str, Any]) -> Counts:
+    score = row["score"]
+    return (
+        1,
+        row["acv"] or 0,
+        int(row["covered"] is not None),
+        int(row["covered"] is True),
+        int(row["in_use"]),
+        int(row["in_use"] and row["contacted"]),
+        int(score is not None),
+        0 if score is None else round(score * NANO),
+    )
+
+
+def difference(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> dict[tuple[str, str, str], Counts]:
+    """New contributions less old ones, without what stays the same."""
+    before = contributions(old) if old else {}
+    after = contributions(new) if new else {}
+    changed: dict[tuple[str, str, str], Counts] = {}
+    for place in before.keys() | after.keys():
+        nothing = (0,) * 8
+        delta = tuple(b - a for a, b in zip(before.get(place, nothing), after.get(place, nothing), strict=True))
+        if any(delta):
+            changed[place] = delta
+    return changed
