@@ -3,40 +3,14 @@
 The defaults are the domain's. A document is taken as a whole or refused as a whole; an unknown key is refused.
 """
 
-import re
 from datetime import date
-from decimal import Decimal
-from fractions import Fraction
-from functools import lru_cache
 from typing import Annotated, Any, Final, Literal, Self
-from zoneinfo import available_timezones
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    InstanceOf,
-    PlainSerializer,
-    StrictFloat,
-    StrictInt,
-    StringConstraints,
-    ValidationError,
-    WithJsonSchema,
-    model_validator,
-)
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-from shared.money import (
-    MoneyError,
-    convert,
-    currencies,
-    minor_digits,
-    to_decimal,
-    to_decimal_text,
-    to_minor,
-)
+from shared.fields import Currency, Name, Number, Rate, Share, TimeZone, WindowField, distinct, exact, problems
+from shared.money import MoneyError, convert, minor_digits, to_decimal, to_decimal_text, to_minor
 from shared.window import Window
 
 __all__ = [
@@ -45,6 +19,7 @@ __all__ = [
     "Tier",
     "Window",
     "convert",
+    "exact",
     "minor_digits",
     "problems",
     "replace_sections",
@@ -60,58 +35,6 @@ Priority = Literal["High", "Middle", "Low"]
 TIERS: Final[tuple[Tier, ...]] = ("high", "low", "tech")
 RANKS: Final = ("A", "B", "C", "D")
 TENURES: Final = ("a", "b", "c", "d")
-
-_RATE: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?", re.ASCII)
-
-
-def exact(number: float) -> Fraction:
-    """The number as it was written: 0.7 is seven tenths, not its nearest double."""
-    return Fraction(str(number))
-
-
-def _window(value: object) -> object:
-    return Window.parse(value) if isinstance(value, str) else value
-
-
-def _time_zone(name: str) -> str:
-    if name not in _time_zones():
-        raise PydanticCustomError("unknown_time_zone", "no IANA time zone has this name")
-    return name
-
-
-@lru_cache(maxsize=1)
-def _time_zones() -> frozenset[str]:
-    return frozenset(available_timezones())
-
-
-def _currency(code: str) -> str:
-    if code not in currencies():
-        raise PydanticCustomError("unknown_currency", "not an ISO 4217 currency")
-    return code
-
-
-def _rate(text: str) -> str:
-    if not _RATE.fullmatch(text) or not Decimal(text):
-        raise PydanticCustomError("bad_rate", 'a rate is decimal text above 0, such as "150.25"')
-    return text
-
-
-def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    if len(set(values)) != len(values):
-        raise PydanticCustomError("duplicate", "named twice")
-    return values
-
-
-Number = Annotated[StrictInt | StrictFloat, Field(allow_inf_nan=False)]
-Share = Annotated[StrictInt | StrictFloat, Field(ge=0, le=1)]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-Currency = Annotated[str, AfterValidator(_currency)]
-WindowField = Annotated[
-    InstanceOf[Window],
-    BeforeValidator(_window),
-    PlainSerializer(str, return_type=str),
-    WithJsonSchema({"type": "string", "pattern": r"^P[1-9][0-9]{0,4}[DWMY]$"}),
-]
 
 
 class Section(BaseModel):
@@ -135,8 +58,8 @@ class CoveragePolicy(Section):
 
     window: WindowField
     target: Share
-    channels: Annotated[tuple[Channel, ...], Field(min_length=1), AfterValidator(_distinct)] = _PERSONAL
-    outcomes: Annotated[tuple[CountingOutcome, ...], Field(min_length=1), AfterValidator(_distinct)] = (
+    channels: Annotated[tuple[Channel, ...], Field(min_length=1), AfterValidator(distinct)] = _PERSONAL
+    outcomes: Annotated[tuple[CountingOutcome, ...], Field(min_length=1), AfterValidator(distinct)] = (
         "reached",
         "replied",
     )
@@ -213,7 +136,7 @@ class RankSettings(Section):
 
 
 class TenureSettings(Section):
-    """The least whole months since the start of each tenure class; `a` begins at 0, so every started account has one."""
+    """The least whole months since the start of each class; `a` begins at 0: every started account has one."""
 
     a: Literal[0] = 0
     b: Annotated[StrictInt, Field(gt=0)] = 4
@@ -271,8 +194,8 @@ class ValueFeature(Section):
 
     feature: Name
     weight: Annotated[Number, Field(gt=0, le=1_000_000)] = 1
-    share: Annotated[StrictInt | StrictFloat, Field(gt=0, le=1)] = 1
-    events: Annotated[tuple[Name, ...], Field(min_length=1, max_length=200), AfterValidator(_distinct)]
+    share: Annotated[Number, Field(gt=0, le=1)] = 1
+    events: Annotated[tuple[Name, ...], Field(min_length=1, max_length=200), AfterValidator(distinct)]
     released_on: date | None = None
 
     @model_validator(mode="before")
@@ -284,7 +207,7 @@ class ValueFeature(Section):
 
 
 def _distinct_features(features: tuple[ValueFeature, ...]) -> tuple[ValueFeature, ...]:
-    _ = _distinct(tuple(feature.feature for feature in features))
+    _ = distinct(tuple(feature.feature for feature in features))
     return features
 
 
@@ -316,9 +239,9 @@ class Brand(Section):
 class TenantSettings(Section):
     """The whole document. `fx` gives reporting units per unit of another currency, as decimal text."""
 
-    time_zone: Annotated[str, AfterValidator(_time_zone)] = "Asia/Tokyo"
+    time_zone: TimeZone = "Asia/Tokyo"
     currency: Currency = "JPY"
-    fx: dict[Currency, Annotated[str, AfterValidator(_rate)]] = Field(default_factory=dict)
+    fx: dict[Currency, Rate] = Field(default_factory=dict)
     coverage: CoverageSettings = CoverageSettings()
     tiers: TierSettings = TierSettings()
     rank: RankSettings = RankSettings()
@@ -349,17 +272,5 @@ class TenantSettings(Section):
 
 
 def replace_sections(settings: TenantSettings, changes: dict[str, Any]) -> TenantSettings:
-    """The settings with the top-level keys of `changes` replaced (smtp, brand: null removes). Raises ValidationError."""
+    """The settings with the top-level keys of `changes` replaced; null removes smtp or brand. Raises ValidationError."""
     return TenantSettings.model_validate({**settings.document(), **changes})
-
-
-def problems(error: ValidationError) -> list[dict[str, str]]:
-    """At most 20 of `{pointer, code, message}` for an answer 422; never the values that were refused."""
-    return [
-        {
-            "pointer": "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in item["loc"]),
-            "code": item["type"],
-            "message": item["msg"],
-        }
-        for item in error.errors(include_url=False, include_context=False, include_input=False)[:20]
-    ]

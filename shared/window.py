@@ -3,9 +3,10 @@
 import re
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import lru_cache
 from typing import Final
 
-from shared.clock import days_in_month, months_back
+from shared.clock import months_back
 
 _WINDOW: Final = re.compile(r"P([1-9][0-9]{0,4})([DWMY])", re.ASCII)
 _LONGEST_DAYS: Final = 36_500
@@ -13,7 +14,7 @@ _LONGEST_DAYS: Final = 36_500
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A span back from a day: calendar months (clamped to the month's end) or days. Written `P1M`, `P30D`, `P2W`, `P1Y`."""
+    """A span back from a day, in months (clamped to the month's end) or days: `P1M`, `P30D`, `P2W`, `P1Y`."""
 
     text: str
     months: int = 0
@@ -34,10 +35,7 @@ class Window:
 
     def start_day(self, day: date) -> date:
         """`day` − window; the calendar's first day where there is nothing earlier."""
-        try:
-            return months_back(day, self.months) - timedelta(days=self.length)
-        except (ValueError, OverflowError):
-            return date.min
+        return _start_day(self.months, self.length, day)
 
     def days(self, day: date) -> int:
         """How many days the window that ends with `day` holds."""
@@ -45,10 +43,23 @@ class Window:
 
     def first_out(self, day: date) -> date:
         """The first D with D − window ≥ `day`: when what happened on `day` no longer counts (31 Jan, P1M → 1 Mar)."""
-        if not self.months:
-            return day + timedelta(days=self.length)
-        out = months_back(day, -self.months)
-        return out if out.day == day.day else out + timedelta(days=1 + days_in_month(out.year, out.month) - out.day)
+        return _first_out(self.months, self.length, day)
 
     def __str__(self) -> str:
         return self.text
+
+
+@lru_cache(maxsize=4096)
+def _start_day(months: int, length: int, day: date) -> date:
+    try:
+        return months_back(day, months) - timedelta(days=length)
+    except (ValueError, OverflowError):
+        return date.min
+
+
+@lru_cache(maxsize=4096)
+def _first_out(months: int, length: int, day: date) -> date:
+    if not months:
+        return day + timedelta(days=length)
+    out = months_back(day, -months)
+    return out if out.day == day.day else out + timedelta(days=1)

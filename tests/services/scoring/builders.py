@@ -18,7 +18,11 @@ def at(day: date, hour: int = 12, tz: ZoneInfo = TOKYO) -> datetime:
 
 def moment(day: date = TODAY, **known: Any) -> Moment:
     """Noon of a day, in a tenant that has usage and contacts unless told otherwise."""
-    facts = {"first_usage_day": date(2020, 1, 1), "first_contact_at": datetime(2020, 1, 1, tzinfo=UTC), **known}
+    facts: dict[str, Any] = {
+        "first_usage_day": date(2020, 1, 1),
+        "first_contact_at": datetime(2020, 1, 1, tzinfo=UTC),
+        **known,
+    }
     return Moment(at(day), day, TOKYO, **facts)
 
 
@@ -40,7 +44,8 @@ def touch(day: date, channel: str = "phone", outcome: str = "reached", hour: int
 
 def used(last: date = TODAY, **more: Any) -> UsageAt:
     """Usage that ends on `last`."""
-    return UsageAt(**{"first_day": date(2025, 1, 1), "last_day": last, **more})
+    known: dict[str, Any] = {"first_day": date(2025, 1, 1), "last_day": last, **more}
+    return UsageAt(**known)
 
 
 def score(value: int, age: int, person: str = "p", today: date = TODAY) -> PersonScore:

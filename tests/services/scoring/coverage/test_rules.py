@@ -1,6 +1,7 @@
 """Coverage: one account through time, and groups."""
 
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ LONG_AGO = date(2020, 1, 1)
 
 
 def seen(*touches: Touch, on: date = TODAY, tier: str = "high", since: date | None = LONG_AGO) -> Coverage:
-    told = {"customer_since": since} if since else {}
+    told: dict[str, Any] = {"customer_since": since} if since else {}
     known = account(touches=touches, **told)
     return coverage(known, lifecycle(known, moment(on)), POLICIES.of(tier), moment(on))
 

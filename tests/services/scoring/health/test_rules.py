@@ -33,8 +33,8 @@ FEATURES = [
     {"feature": "today", "released_on": TODAY.isoformat()},
 ]
 SETTINGS = TenantSettings.model_validate({"value_features": FEATURES})
-NO_USAGE = {"first_usage_day": None}
-NO_CONTACTS = {"first_contact_at": None}
+NO_USAGE: dict[str, Any] = {"first_usage_day": None}
+NO_CONTACTS: dict[str, Any] = {"first_contact_at": None}
 
 
 def days_ago(days: int) -> date:
@@ -165,7 +165,7 @@ def test_a_trend_needs_three_users_before(users: int, before: int, ratio: float 
 
 @pytest.mark.parametrize(("seats", "ratio"), [(10, 0.4), (2, 2.0), (0, None), (None, None)])
 def test_depth_needs_seats(seats: int | None, ratio: float | None) -> None:
-    told = {} if seats is None else {"seats": seats}
+    told: dict[str, Any] = {} if seats is None else {"seats": seats}
     assert read(account(usage=used(active_users_28=4), **told))["active_users_per_seat_28"].input == ratio
 
 
@@ -182,7 +182,7 @@ def test_depth_needs_seats(seats: int | None, ratio: float | None) -> None:
     ],
 )
 def test_breadth_counts_entitled_and_released_value_features(features: list[str] | None, ratio: float | None) -> None:
-    told = {} if features is None else {"features": features}
+    told: dict[str, Any] = {} if features is None else {"features": features}
     usage = used(events_used_28=frozenset({"report_viewed", "later", "page"}))
     assert read(account(usage=usage, **told))["features_used_ratio_28"].input == ratio
 
@@ -261,7 +261,7 @@ CAPS = [
     ("never, started 60 days ago", None, {"customer_since": days_ago(60)}, 39),
     ("never, started 27 days ago", None, {"customer_since": days_ago(27)}, None),
 ]
-LOVED = {"touches": (touch(TODAY),), "scores": (score(10, 0),), "traits": {"payment_overdue_days": 0}}
+LOVED: dict[str, Any] = {"touches": (touch(TODAY),), "scores": (score(10, 0),), "traits": {"payment_overdue_days": 0}}
 
 
 @pytest.mark.parametrize(("usage", "told", "cap"), [it[1:] for it in CAPS], ids=[it[0] for it in CAPS])

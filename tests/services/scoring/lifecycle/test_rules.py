@@ -1,6 +1,7 @@
 """Who is a customer, since when, for how much and until when."""
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -43,9 +44,9 @@ CHURN = [
     ("status", "told_at", "contracts", "shown"), [row[1:] for row in CHURN], ids=[row[0] for row in CHURN]
 )
 def test_the_latest_word_decides_who_has_churned(
-    status: str | None, told_at: object, contracts: list[ContractChange], shown: str
+    status: str | None, told_at: datetime | None, contracts: list[ContractChange], shown: str
 ) -> None:
-    told = {"status": status} if status else {}
+    told: dict[str, Any] = {"status": status} if status else {}
     for order in (contracts, contracts[::-1]):
         life = lifecycle(account(status_at=told_at, contracts=tuple(order), **told), moment())
         assert (life.status, life.churned) == (shown, shown == "churned")
@@ -65,7 +66,7 @@ STARTS = [
 
 @pytest.mark.parametrize(("told", "contracts", "first_used", "start"), STARTS)
 def test_an_account_starts_when_told_else_with_its_first_contract_or_usage(
-    told: dict[str, date],
+    told: dict[str, Any],
     contracts: list[ContractChange],
     first_used: date | None,
     start: tuple[date | None, str | None],
@@ -95,7 +96,7 @@ ACVS = [
 
 @pytest.mark.parametrize(("told", "contracts", "acv", "value"), [row[1:] for row in ACVS], ids=[row[0] for row in ACVS])
 def test_acv_is_that_of_the_contracts_once_there_is_one(
-    told: dict[str, object], contracts: list[ContractChange], acv: int | None, value: int
+    told: dict[str, Any], contracts: list[ContractChange], acv: int | None, value: int
 ) -> None:
     life = lifecycle(account(contracts=tuple(contracts), **told), moment())
     assert (life.acv, life.value) == (acv, value)

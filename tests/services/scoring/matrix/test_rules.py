@@ -122,7 +122,8 @@ ORDERED: list[tuple[Any, ...]] = [
 
 
 def test_the_default_list_goes_by_priority_band_acv_and_id() -> None:
-    assert sorted(ORDERED[::-1], key=lambda row: default_list_key(*row)) == ORDERED
+    backwards = ORDERED[::-1]
+    assert sorted(backwards, key=lambda row: default_list_key(*row)) == ORDERED
 
 
 CALLS: list[tuple[Any, ...]] = [  # priority, band, rules fired, ACV, days to the planned contact, id
