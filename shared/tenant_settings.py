@@ -272,5 +272,5 @@ class TenantSettings(Section):
 
 
 def replace_sections(settings: TenantSettings, changes: dict[str, Any]) -> TenantSettings:
-    """The settings with the top-level keys of `changes` replaced; null removes smtp or brand. Raises ValidationError."""
+    """The settings with top-level keys of `changes` replaced, null removes smtp or brand. Raises ValidationError."""
     return TenantSettings.model_validate({**settings.document(), **changes})

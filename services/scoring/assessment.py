@@ -31,8 +31,8 @@ class Rulebook:
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """One account at T. Money in minor units of the reporting currency; a churned account stands in no tier, no cell and
-    has no score; `covered` and `due_at` None when not eligible; `dimensions` as the API shows them; changes None until
+    """One account at T. Money in minor units of the reporting currency; a churned account has no tier, no cell and no
+    score; `covered` and `due_at` None when not eligible; `dimensions` as the API shows them; changes None until
     `with_changes`, or where either score is missing."""
 
     account_id: str
@@ -113,7 +113,7 @@ def health_at(account: AccountAt, moment: Moment, rules: Rulebook) -> Health:
 
 
 def with_changes(assessment: Assessment, earlier_scores: Mapping[int, float | None]) -> Assessment:
-    """The assessment with its changes against the scores at the end of the day 1, 7 and 28 days ago, and rule `drop`."""
+    """The same with its changes against the scores at the end of the day 1, 7 and 28 days ago, and rule `drop`."""
     change = {days: _change(assessment.score, earlier_scores.get(days)) for days in EARLIER_DAYS}
     fired = with_drop(assessment.needs_action, assessment.score, earlier_scores.get(28))
     return replace(assessment, change_1d=change[1], change_7d=change[7], change_28d=change[28], needs_action=fired)

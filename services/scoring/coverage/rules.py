@@ -14,7 +14,7 @@ from shared.tenant_settings import TIERS, CoveragePolicy, CoverageSettings, exac
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """One account at T. `covered` and `due_at` are None when it is not eligible; `due_at` is when it falls out (or fell)."""
+    """One account at T. `covered` and `due_at` (when it falls or fell out) are None when it is not eligible."""
 
     eligible: bool
     covered: bool | None
@@ -26,7 +26,7 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class GroupCoverage:
-    """A group's coverage: rate and target are fractions; None where nobody is eligible (an empty tier shows its own)."""
+    """A group: rate and target are fractions, None where nobody is eligible (an empty tier shows its own target)."""
 
     eligible: int
     covered: int

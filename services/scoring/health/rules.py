@@ -46,7 +46,7 @@ NO_DATA: Final = Reading()
 @dataclass(frozen=True, slots=True)
 class Health:
     """A score of 0…100 (None without data), its band, the share of model weight that had data, and its rows:
-    `{name, value, weight, model_weight, contribution, inputs}` per dimension, `{name: "cap", contribution}` when one bites."""
+    `{name, value, weight, model_weight, contribution, inputs}` per dimension, `{name: "cap", contribution}` if one bites."""
 
     score: float | None
     band: str
@@ -191,7 +191,7 @@ def usage_readings(account: AccountAt, life: Lifecycle, moment: Moment) -> dict[
 
 
 def contact_reading(cover: Coverage, policy: CoveragePolicy, moment: Moment) -> Reading:
-    """Age of the last counting contact in windows. Never talked to: 0 points once the tenant records contacts at all."""
+    """Age of the last counting contact in windows. Never talked to: 0 points once the tenant records contacts."""
     if cover.contact_day is not None:
         return Reading((moment.day - cover.contact_day).days / policy.window.days(moment.day))
     return Reading(points=0.0) if cover.eligible and moment.first_contact_at is not None else NO_DATA

@@ -70,7 +70,7 @@ def moves(was: Mapping[str, str], now: Mapping[str, str]) -> list[Move]:
 
 
 def load(csm_id: str | None, counts: Mapping[str, int], settings: LoadSettings) -> Load:
-    """The load of one CSM from accounts by tier. Over above the upper ends, under below the lower; tech carries none."""
+    """The load of one CSM from accounts by tier: over the upper ends, under the lower ones; tech carries none."""
     high, low, tech = counts.get("high", 0), counts.get("low", 0), counts.get("tech", 0)
     used = Fraction(high, settings.high[1]) + Fraction(low, settings.low[1])
     least = Fraction(high, settings.high[0]) + Fraction(low, settings.low[0])

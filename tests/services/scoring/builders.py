@@ -37,9 +37,9 @@ def contract(change: str, on: date, acv: int = 0, contract_id: str = "main", **m
     return ContractChange(contract_id, more.pop("id", f"{contract_id}-{on}-{change}"), on, change, acv, **more)
 
 
-def touch(day: date, channel: str = "phone", outcome: str = "reached", hour: int = 12, id: str = "t") -> Touch:
+def touch(day: date, channel: str = "phone", outcome: str = "reached", hour: int = 12, name: str = "t") -> Touch:
     """A contact."""
-    return Touch(at(day, hour), id, channel, outcome, "csm-1")
+    return Touch(at(day, hour), name, channel, outcome, "csm-1")
 
 
 def used(last: date = TODAY, **more: Any) -> UsageAt:

@@ -70,7 +70,8 @@ def test_a_churned_account_has_no_score_no_tier_no_cell_and_needs_nothing() -> N
     assert (found.score, found.band, found.dimensions, found.confidence) == (None, "unknown", (), 0.0)
     assert (found.rank, found.tenure, found.priority, found.needs_action) == (None, None, None, ())
     assert (found.eligible, found.covered, found.due_at, found.in_use) == (False, None, None, False)
-    assert found.last_contact is not None and found.last_contact.id == "t"
+    assert found.last_contact is not None
+    assert found.last_contact.id == "t"
 
 
 def test_a_reactivated_account_is_eligible_again_with_its_old_contacts_and_start() -> None:

@@ -21,8 +21,13 @@ def seen(*touches: Touch, on: date = TODAY, tier: str = "high", since: date | No
     return coverage(known, lifecycle(known, moment(on)), POLICIES.of(tier), moment(on))
 
 
-FALLING_OUT = [(date(2026, 1, 31), date(2026, 3, 1)), (date(2026, 2, 28), date(2026, 3, 28)), (date(2026, 3, 31), date(2026, 5, 1)),
-               (date(2026, 4, 30), date(2026, 5, 30)), (date(2026, 12, 31), date(2027, 1, 31))]  # fmt: skip
+FALLING_OUT = [
+    (date(2026, 1, 31), date(2026, 3, 1)),
+    (date(2026, 2, 28), date(2026, 3, 28)),
+    (date(2026, 3, 31), date(2026, 5, 1)),
+    (date(2026, 4, 30), date(2026, 5, 30)),
+    (date(2026, 12, 31), date(2027, 1, 31)),
+]
 
 
 @pytest.mark.parametrize(("contact", "out"), FALLING_OUT)
@@ -62,9 +67,14 @@ def test_only_what_reached_the_customer_counts(outcome: str, channel: str, tier:
 
 
 def test_the_last_contact_is_the_latest_that_counts_ties_by_id() -> None:
-    calls = (touch(TODAY, "email", id="b"), touch(TODAY, "phone", id="a"), touch(TODAY, "chat", "note", 13, id="z"))
+    calls = (
+        touch(TODAY, "email", name="b"),
+        touch(TODAY, "phone", name="a"),
+        touch(TODAY, "chat", "note", 13, name="z"),
+    )
     last = seen(*calls).last_contact
-    assert last is not None and last.id == "b"
+    assert last is not None
+    assert last.id == "b"
 
 
 def test_never_contacted_is_due_since_the_start() -> None:
@@ -104,10 +114,15 @@ GROUPS = [
     ("exact seven tenths", {"low": (10, 7)}, None, GroupCoverage(10, 7, 0.7, 0.7, "P2M", 0)),
     ("more than the target", {"tech": (2, 2)}, None, GroupCoverage(2, 2, 1.0, 0.5, "P6M", 0)),
     ("mixed", {"high": (1, 1), "tech": (3, 0)}, None, GroupCoverage(4, 1, 0.25, 0.575, None, 2)),
-    ("one tier of three has people", {"high": (0, 0), "low": (4, 1), "tech": (0, 0)}, None, GroupCoverage(4, 1, 0.25, 0.7, "P2M", 2)),
+    (
+        "one tier of three has people",
+        {"high": (0, 0), "low": (4, 1), "tech": (0, 0)},
+        None,
+        GroupCoverage(4, 1, 0.25, 0.7, "P2M", 2),
+    ),
     ("nobody", {}, None, GroupCoverage(0, 0, None, None, None, 0)),
     ("an empty tier", {}, "low", GroupCoverage(0, 0, None, 0.7, "P2M", 0)),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("tiers", "own", "expected"), [row[1:] for row in GROUPS], ids=[row[0] for row in GROUPS])

@@ -23,21 +23,57 @@ CHURN = [
     ("a microsecond after midnight", "active", MIDNIGHT + timedelta(microseconds=1), [contract("churn", D2)], "active"),
     ("tie: reactivation wins over churned", "churned", MIDNIGHT, [contract("reactivation", D2, 5)], "active"),
     ("reactivated", None, None, [contract("churn", D1), contract("reactivation", D2, 5)], "active"),
-    ("reactivated stays onboarding", "onboarding", at(D1), [contract("churn", D2), contract("reactivation", D3, 5)], "onboarding"),
+    (
+        "reactivated stays onboarding",
+        "onboarding",
+        at(D1),
+        [contract("churn", D2), contract("reactivation", D3, 5)],
+        "onboarding",
+    ),
     ("expansion brings nobody back", "churned", at(D1), [contract("expansion", D2, 9)], "churned"),
     ("another contract lives", None, None, [contract("new", D1, 5, "b"), contract("churn", D2, 0, "a")], "active"),
-    ("both end the same day", None, None,
-     [contract("new", D1, 5, "a"), contract("new", D1, 5, "b"), contract("churn", D2, 0, "a"), contract("churn", D2, 0, "b")], "churned"),
-    ("one after the other", None, None,
-     [contract("new", D1, 5, "a"), contract("new", D1, 5, "b"), contract("churn", D2, 0, "a"), contract("churn", D3, 0, "b")], "churned"),
-    ("the other had ended by amount", None, None,
-     [contract("new", D1, 5, "b"), contract("contraction", D2, 0, "b"), contract("churn", D3, 0, "a")], "churned"),
+    (
+        "both end the same day",
+        None,
+        None,
+        [
+            contract("new", D1, 5, "a"),
+            contract("new", D1, 5, "b"),
+            contract("churn", D2, 0, "a"),
+            contract("churn", D2, 0, "b"),
+        ],
+        "churned",
+    ),
+    (
+        "one after the other",
+        None,
+        None,
+        [
+            contract("new", D1, 5, "a"),
+            contract("new", D1, 5, "b"),
+            contract("churn", D2, 0, "a"),
+            contract("churn", D3, 0, "b"),
+        ],
+        "churned",
+    ),
+    (
+        "the other had ended by amount",
+        None,
+        None,
+        [contract("new", D1, 5, "b"), contract("contraction", D2, 0, "b"), contract("churn", D3, 0, "a")],
+        "churned",
+    ),
     ("the other begins that day", None, None, [contract("churn", D2, 0, "a"), contract("new", D2, 5, "b")], "active"),
-    ("status churned, then a churn that says nothing", "churned", at(D1),
-     [contract("expansion", D1, 5, "b"), contract("churn", D2, 0, "a")], "churned"),
+    (
+        "status churned, then a churn that says nothing",
+        "churned",
+        at(D1),
+        [contract("expansion", D1, 5, "b"), contract("churn", D2, 0, "a")],
+        "churned",
+    ),
     ("not yet in force", None, None, [contract("churn", TODAY + timedelta(days=1))], "active"),
     ("in force today", None, None, [contract("churn", TODAY)], "churned"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(
@@ -103,8 +139,11 @@ def test_acv_is_that_of_the_contracts_once_there_is_one(
 
 
 def test_the_renewal_date_is_the_earliest_end_of_a_live_contract() -> None:
-    ends = [contract("new", D1, 5, "a", term_end=date(2027, 1, 9)), contract("new", D1, 5, "b", term_end=date(2026, 2, 1)),
-            contract("new", D1, 0, "dead", term_end=date(2026, 1, 11))]  # fmt: skip
+    ends = [
+        contract("new", D1, 5, "a", term_end=date(2027, 1, 9)),
+        contract("new", D1, 5, "b", term_end=date(2026, 2, 1)),
+        contract("new", D1, 0, "dead", term_end=date(2026, 1, 11)),
+    ]
     life = lifecycle(account(contracts=tuple(ends), renewal_on=date(2030, 1, 1)), moment())
     assert (life.renewal_on, life.live) == (date(2026, 2, 1), True)  # passed, and still owed
 

@@ -71,7 +71,9 @@ def test_months_since_the_start(start: date | None, day: date, months: int | Non
 def test_tenure_never_falls_as_time_goes_on(start: date, days: int) -> None:
     day = start + timedelta(days=days)
     now, tomorrow = months_since(start, day), months_since(start, day + timedelta(days=1))
-    assert now is not None and tomorrow is not None and now <= tomorrow <= now + 1
+    assert now is not None
+    assert tomorrow is not None
+    assert now <= tomorrow <= now + 1
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,8 @@ def test_no_responses_have_no_figure() -> None:
 @given(st.lists(st.integers(0, 10), min_size=1, max_size=80))
 def test_the_figure_lies_in_its_interval_mirrored_by_the_mirrored_answers(scores: list[int]) -> None:
     found = figure(scores)
-    assert found.nps is not None and found.interval is not None
+    assert found.nps is not None
+    assert found.interval is not None
     assert -100 <= found.interval[0] <= found.interval[1] <= 100
     mirrored = of_counts(found.detractors, found.passives, found.promoters)
     assert mirrored.interval == pytest.approx((-found.interval[1], -found.interval[0]), abs=1e-9)
