@@ -46,7 +46,7 @@ NO_DATA: Final = Reading()
 @dataclass(frozen=True, slots=True)
 class Health:
     """A score of 0…100 (None without data), its band, the share of model weight that had data, and its rows:
-    `{name, value, weight, model_weight, contribution, inputs}` per dimension, `{name: "cap", contribution}` if one bites."""
+    `{name, value, weight, model_weight, contribution, inputs}` per dimension, `{name: "cap", contribution}` of one."""
 
     score: float | None
     band: str
