@@ -22,7 +22,7 @@ from shared.postgres import Database, tenant_transaction
 from shared.tenancy import PRINCIPAL, Keyring, Principal, Right, check, token_of
 
 LONG_NAMES: Final = ("track", "identify", "group", "page", "screen", "alias", "batch", "import")
-SHORT_NAMES: Final = {"t": "track", "i": "identify", "g": "group", "p": "page", "s": "screen", "a": "alias", "b": "batch"}
+SHORT_NAMES: Final = dict(zip("tigpsab", LONG_NAMES, strict=False))
 CORS: Final = {
     "access-control-allow-origin": "*",
     "access-control-allow-methods": "POST, GET, OPTIONS",
@@ -62,7 +62,7 @@ class Api:
             Route("/v1/m", for_browsers(sdk_metrics), methods=["POST", "OPTIONS"]),
             *fetched,
             Route("/v1/ingest/rejections", self.rejections, methods=["GET"]),
-            Route("/internal/rejected", self.rejected, methods=["GET"]),
+            Route("/internal/rejections/count", self.count, methods=["GET"]),
         ]
 
     async def events(self, request: Request) -> Response:
@@ -98,8 +98,8 @@ class Api:
         more = params.encode_cursor([rows[limit - 1]["seq"]], stamp) if len(rows) > limit else None
         return Json(listing([_shown(row) for row in rows[:limit]], total, more, filtered=False))
 
-    async def rejected(self, request: Request) -> Response:
-        """GET /internal/rejected?hours=24: `{count}` of items refused in the last hours, also those only counted."""
+    async def count(self, request: Request) -> Response:
+        """GET /internal/rejections/count?hours=24: `{count}` of items refused in the last hours, also those only counted."""
         asker = await self._asker(request, Right.READ)
         hours = request.query_params.get("hours", "24")
         if not hours.isdecimal() or not 1 <= int(hours) <= 168:

@@ -4,9 +4,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
 from services.ingest.api import Api
 from services.ingest.askers import Askers
@@ -14,14 +11,13 @@ from services.ingest.handlers import Doors
 from services.ingest.publisher import Publisher
 from services.ingest.rejections import Rejections
 from services.ingest.settings import IngestSettings
-from shared import metrics
 from shared.bus import Bus, BusUnavailable
 from shared.clock import Clock
 from shared.errors import Unavailable
-from shared.http.answers import Json
+from shared.http.health import health_routes
 from shared.http.middleware import front
 from shared.postgres import Database
-from shared.service import Ready, Service
+from shared.service import Service
 from shared.tenancy import Keyring
 
 
@@ -48,7 +44,7 @@ async def open_ingest(
     async def ready() -> Mapping[str, str]:
         return {"log": await _log_state(bus), "database": await _database_state(database)}
 
-    app = Starlette(routes=[*api.routes(), *_own_routes(ready, clock)])
+    app = Starlette(routes=[*api.routes(), *health_routes(ready, clock)])
     app.state.keyring = keyring
     front(app, "ingest")
     try:
@@ -56,22 +52,6 @@ async def open_ingest(
     finally:
         await publisher.close(settings.drain_seconds)
         await rejections.close()
-
-
-def _own_routes(ready: Ready, clock: Clock) -> list[Route]:
-    async def healthz(request: Request) -> Response:
-        offset = clock.offset.total_seconds()
-        return Json({"status": "ok"} | ({"clock_offset_s": offset} if offset else {}))
-
-    async def readyz(request: Request) -> Response:
-        states = await ready()
-        good = all(state == "ok" for state in states.values())
-        return Json({"ready": good, "dependencies": states}, status_code=200 if good else 503)
-
-    async def measured(request: Request) -> Response:
-        return Response(metrics.exposition(), media_type=metrics.CONTENT_TYPE)
-
-    return [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", measured)]
 
 
 async def _log_state(bus: Bus) -> str:

@@ -34,7 +34,7 @@ class Askers:
         return Knock(None, False, None)  # a Bearer that is no key of ours is some OAuth server's: the body must know
 
     async def after_body(self, request: Request, knock: "Knock", keys: frozenset[str]) -> Principal:
-        """The asker by header and body. Raises Unauthorized for none, an unknown one or two; Forbidden for a wrong kind."""
+        """The asker by header and body. Raises Unauthorized for none, an unknown one or two, Forbidden for a kind."""
         named = keys | {knock.token} if knock.basic and knock.token else keys
         if len(named) > 1:
             raise Unauthorized("The request names more than one write key.", code="two_write_keys")

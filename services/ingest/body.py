@@ -21,7 +21,7 @@ class Unpacker:
         self._limit = limit
         self._head = b""
         self._plain = bytearray()
-        self._member: zlib._Decompress | None = None  # pyright: ignore[reportPrivateUsage]
+        self._member: zlib._Decompress | None = None
         self._members = 0
         self._packed: bool | None = None
 

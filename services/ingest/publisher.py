@@ -150,7 +150,7 @@ class Publisher:
         except asyncio.CancelledError:
             group.settle(None, BusUnavailable("cut off at shutdown"))
             raise
-        except Exception as error:  # whatever it was: nobody may wait for ever, and nobody may be told "stored"
+        except Exception as error:  # noqa: BLE001 whatever it was: nobody may wait for ever, and nobody may be told "stored"
             _log.error("publish_failed", exc_info=error)
             group.settle(None, BusUnavailable(str(error)))
         finally:

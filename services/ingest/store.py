@@ -12,12 +12,12 @@ Minute = tuple[int, datetime, str]
 
 
 class Refusal(NamedTuple):
-    """One refused item: `payload` is its first 2 KB as text, `index` its place in the request."""
+    """One refused item: `payload` is its first 2 KB as text, `place` its index in the request."""
 
     tenant: int
     at: datetime
     route: str
-    index: int
+    place: int
     type: str | None
     id: str | None
     code: str
@@ -80,12 +80,12 @@ async def page(conn: Connection, tenant: int, since: datetime, before: int, limi
 
 async def total(conn: Connection, tenant: int, since: datetime) -> int:
     """How many refusals are kept since an instant."""
-    return await conn.fetchval(_TOTAL, tenant, since)
+    return int(await conn.fetchval(_TOTAL, tenant, since) or 0)
 
 
 async def count_since(conn: Connection, tenant: int, since: datetime) -> int:
     """How many items were refused since an instant, to the minute."""
-    return await conn.fetchval(_SINCE, tenant, since - timedelta(minutes=1))
+    return int(await conn.fetchval(_SINCE, tenant, since - timedelta(minutes=1)) or 0)
 
 
 async def all_tenants(conn: Connection) -> list[int]:

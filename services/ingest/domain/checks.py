@@ -2,7 +2,7 @@
 
 import re
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -120,8 +120,9 @@ def storable(value: Any) -> bool:
     if isinstance(value, float):
         return value - value == 0
     if isinstance(value, dict):
-        return all(storable(key) and storable(inner) for key, inner in value.items())
-    return not isinstance(value, list) or all(storable(inner) for inner in value)
+        told = cast("dict[Any, Any]", value)
+        return all(storable(key) and storable(inner) for key, inner in told.items())
+    return not isinstance(value, list) or all(map(storable, cast("list[Any]", value)))
 
 
 def _encodes(text: str) -> bool:

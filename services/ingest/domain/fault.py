@@ -18,9 +18,9 @@ class Reread(NamedTuple):
 
 def reread(raw: bytes) -> Reread | Rejected:
     """The item of these bytes, or what is wrong with it: its type, then its fields in the order of the contract."""
-    value = LENIENT.decode(raw.decode())
-    if not isinstance(value, dict):
+    if not raw.startswith(b"{"):
         return Rejected("not_an_object", "an item is a JSON object")
+    value: dict[str, Any] = LENIENT.decode(raw.decode())
     shown_id, shown_type = shown(value.get("id")), shown(value.get("type"))
     try:
         return Reread(_read(value))

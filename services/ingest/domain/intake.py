@@ -160,7 +160,7 @@ def _person(sent: SentPerson, door: Door, fact_id: str, stamp: int) -> tuple[Any
 def _contact(sent: SentContact, door: Door, fact_id: str, stamp: int) -> tuple[AnyFact, ...]:
     planned = sent.outcome == "planned"
     _contact_ids(sent)
-    common = {
+    common: dict[str, Any] = {
         "tenant": door.tenant,
         "received": door.received,
         "hash": stamp,

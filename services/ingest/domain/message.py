@@ -7,7 +7,17 @@ import msgspec
 
 from services.ingest.domain.fault import shown
 from services.ingest.domain.intake import MAX_ITEM
-from services.ingest.domain.split import LENIENT, NOT_JSON, TOO_DEEP, Unsound, elements, judged, members, text_of, too_deep
+from services.ingest.domain.split import (
+    LENIENT,
+    NOT_JSON,
+    TOO_DEEP,
+    Unsound,
+    elements,
+    judged,
+    members,
+    text_of,
+    too_deep,
+)
 from services.ingest.domain.verdict import Rejected
 
 BATCHED: Final = frozenset(("batch", "import"))

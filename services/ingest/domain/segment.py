@@ -19,8 +19,13 @@ from shared.facts import UNSET, Account, Alias, AnyFact, Person, Usage, sent_has
 MAX_ID: Final = 200
 MAX_MESSAGE_ID: Final = 100
 _encode = msgspec.json.Encoder().encode
-_Group = msgspec.defstruct("_Group", [("groupId", str | int | None, None)])
-_group_of = msgspec.json.Decoder(_Group).decode
+
+
+class _Grouped(msgspec.Struct):
+    groupId: str | int | None = None  # noqa: N815 - the wire's name
+
+
+_group_of = msgspec.json.Decoder(_Grouped).decode
 
 
 class Surroundings(NamedTuple):
@@ -31,7 +36,7 @@ class Surroundings(NamedTuple):
 
 
 def admit_call(call: Call, header_sent_at: str | None, door: Door) -> list[Accepted | Rejected]:
-    """What becomes of each message of a call, in order. The message's own sentAt wins, then the batch's, the header's."""
+    """What becomes of each message of a call, in order. Its own sentAt wins, then the batch's, then the header's."""
     around = Surroundings(call.sent_at or header_sent_at, call.context)
     return [one if isinstance(one, Rejected) else admit_message(one, around, door) for one in call.messages]
 

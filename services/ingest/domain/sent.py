@@ -1,6 +1,6 @@
-"""What a client may send to /v1/events, one struct per fact type. Null is absent, except where an account clears a field.
+"""What a client may send to /v1/events, one struct per fact type. Null is absent, but where an account clears a field.
 
-Money and `properties` stay as the bytes they came in: the first for its exact digits, the second because it is not kept.
+Money and `properties` stay the bytes they came in: the first for its exact digits, the second as it is not kept.
 """
 
 from typing import Annotated, Any, Final, Literal

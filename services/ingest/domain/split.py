@@ -2,7 +2,6 @@
 
 import json
 import re
-from json.decoder import WHITESPACE  # pyright: ignore[reportAttributeAccessIssue]
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -11,6 +10,7 @@ MAX_DEPTH: Final = 100
 _STRING: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _TO_SQUARE: Final = bytes.maketrans(b"{}", b"[]")
 _NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
+_BLANK: Final = frozenset(" \t\n\r")
 _split_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _split_one = msgspec.json.Decoder(msgspec.Raw).decode
 
@@ -130,4 +130,6 @@ def members(text: str) -> dict[str, str]:
 
 
 def _skip(text: str, position: int) -> int:
-    return WHITESPACE.match(text, position).end()
+    while text[position : position + 1] in _BLANK:
+        position += 1
+    return position

@@ -32,8 +32,8 @@ class Rejected(msgspec.Struct, frozen=True, gc=False):
     type: str | None = None
 
 
-class Refused(Exception):  # noqa: N818 - it never leaves the domain: every public function turns it into Rejected
-    """Unwinds the checks of one item."""
+class Refused(Exception):
+    """Unwinds the checks of one item; it never leaves the domain: every public function turns it into Rejected."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(code, message)
