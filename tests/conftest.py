@@ -88,6 +88,14 @@ def kafka() -> Iterator[Broker]:
         yield broker
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every test that uses the real broker is marked `kafka`; a body of the log is told by its parameter."""
+    for item in items:
+        parameters = getattr(getattr(item, "callspec", None), "params", {})
+        if "kafka" in getattr(item, "fixturenames", ()) or "kafka" in parameters.values():
+            item.add_marker(pytest.mark.kafka)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Which Kafka the tests ran against, in the last lines."""
     for line in said:

@@ -173,7 +173,7 @@ def find_java() -> Path:
 
 
 def kafka_jars() -> Path:
-    """The folder with Kafka's jars, resolved by Maven once per user. Raises NoKafka without Maven or without network."""
+    """The folder with Kafka's jars, resolved by Maven once per user. Raises NoKafka without Maven or network."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "genki"
     cache.mkdir(parents=True, exist_ok=True)
     jars = cache / f"kafka-{VERSION}"

@@ -124,7 +124,7 @@ def free_port() -> int:
 def answers(bootstrap: str) -> bool:
     """Whether a broker answers an ApiVersions request there (an open port alone says too little)."""
     host, port = bootstrap.rsplit(":", 1)
-    request = bytes.fromhex("0012" "0000" "00000001" "0005") + b"genki"
+    request = bytes.fromhex("00120000000000010005") + b"genki"
     try:
         with socket.create_connection((host, int(port)), timeout=1) as connection:
             connection.sendall(len(request).to_bytes(4, "big") + request)

@@ -34,38 +34,32 @@ class KafkaConsumer(ConsumerRebalanceListener):
     """
 
     def __init__(self, bootstrap: str, name: str, topics: Sequence[str], positions: Positions) -> None:
+        self._bootstrap, self._name = bootstrap, name
         self._topics, self._positions = list(topics), positions
         self._next: dict[Place, int] = {}
         self._jumped: set[Place] = set()
         self._ready: deque[Record] = deque()
-        self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap,
-            client_id=f"genki-{name}",
-            group_id=f"genki-{name}",
-            enable_auto_commit=False,
-            auto_offset_reset="none",
-            max_partition_fetch_bytes=2 * TOPIC_BYTES,
-            fetch_max_wait_ms=250,
-            request_timeout_ms=10_000,
-            session_timeout_ms=10_000,
-            heartbeat_interval_ms=2_000,
-            max_poll_interval_ms=300_000,
-        )
+        self._started: AIOKafkaConsumer | None = None
 
     async def start(self) -> None:
-        """Joins the group. Raises BusUnavailable."""
-        self._consumer.subscribe(self._topics, listener=self)
+        """Joins the group. Raises BusUnavailable, and may then be called again."""
+        consumer = self._member()
+        consumer.subscribe(self._topics, listener=self)
         try:
-            await asyncio.wait_for(self._consumer.start(), START_SECONDS)
-        except (TimeoutError, KafkaError) as problem:
-            await self.close()
-            raise BusUnavailable(f"Kafka does not take the consumer: {problem!r}") from problem
+            await asyncio.wait_for(consumer.start(), START_SECONDS)
+        except BaseException as problem:
+            await _leave(consumer)
+            if isinstance(problem, (TimeoutError, KafkaError, OSError)):
+                raise BusUnavailable(f"Kafka does not take the consumer: {problem!r}") from problem
+            raise
+        self._started = consumer
 
-    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+    # aiokafka calls either a plain method or a coroutine here; plain is enough, and what its stubs say.
+    def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Forget where we were: whoever has the partition next reads the stored position."""
         self._forget({(place.topic, place.partition) for place in revoked})
 
-    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Nothing is known of a new assignment until `fetch` has read the stored positions."""
         self._forget({(place.topic, place.partition) for place in assigned})
 
@@ -84,13 +78,17 @@ class KafkaConsumer(ConsumerRebalanceListener):
     def seek(self, place: Place, offset: int) -> None:
         """The next fetch of this partition begins at `offset`; a partition that is not ours is left alone."""
         self._ready = deque(record for record in self._ready if (record.topic, record.part) != place)
+        if self._started is None:
+            return
         with suppress(IllegalStateError):
-            self._consumer.seek(TopicPartition(*place), offset)
+            self._started.seek(TopicPartition(*place), offset)
             self._next[place] = offset
 
     def assignment(self) -> set[Place]:
         """The partitions this member reads at present."""
-        return {(place.topic, place.partition) for place in self._consumer.assignment()}
+        if self._started is None:
+            return set()
+        return {(place.topic, place.partition) for place in self._started.assignment()}
 
     async def committed(self, positions: Mapping[Place, int]) -> None:
         """Tells Kafka's lag tools how far we are; a failure is theirs to miss."""
@@ -100,8 +98,30 @@ class KafkaConsumer(ConsumerRebalanceListener):
 
     async def close(self) -> None:
         """Leaves the group, within 5 s."""
-        with suppress(TimeoutError, KafkaError):
-            await asyncio.wait_for(self._consumer.stop(), 5)
+        if self._started is not None:
+            await _leave(self._started)
+            self._started = None
+
+    @property
+    def _consumer(self) -> AIOKafkaConsumer:
+        if self._started is None:
+            raise BusUnavailable("the consumer has not joined its group")
+        return self._started
+
+    def _member(self) -> AIOKafkaConsumer:
+        return AIOKafkaConsumer(
+            bootstrap_servers=self._bootstrap,
+            client_id=f"genki-{self._name}",
+            group_id=f"genki-{self._name}",
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            max_partition_fetch_bytes=2 * TOPIC_BYTES,
+            fetch_max_wait_ms=250,
+            request_timeout_ms=10_000,
+            session_timeout_ms=10_000,
+            heartbeat_interval_ms=2_000,
+            max_poll_interval_ms=300_000,
+        )
 
     async def _place(self) -> None:
         """Seek every newly assigned partition to its stored position."""
@@ -160,6 +180,11 @@ class KafkaConsumer(ConsumerRebalanceListener):
             self._next.pop(place, None)
             self._jumped.discard(place)
         self._ready = deque(record for record in self._ready if (record.topic, record.part) not in places)
+
+
+async def _leave(consumer: AIOKafkaConsumer) -> None:
+    with suppress(TimeoutError, KafkaError):
+        await asyncio.wait_for(consumer.stop(), 5)
 
 
 def _record(message: ConsumerRecord) -> Record:

@@ -36,7 +36,7 @@ async def create_topics(bootstrap: str, topics: Sequence[str], partitions: int) 
     """
     async with _admin(bootstrap) as admin:
         brokers = len((await admin.describe_cluster())["brokers"])
-        answer = await admin.create_topics([_topic(name, partitions, brokers) for name in topics])
+        answer: Any = await admin.create_topics([_topic(name, partitions, brokers) for name in topics])
         for name, code, *rest in answer.topic_errors:
             if code not in (0, _TOPIC_EXISTS):
                 raise BusBroken(f"topic {name} cannot be made: error {code} {rest}")
@@ -44,7 +44,7 @@ async def create_topics(bootstrap: str, topics: Sequence[str], partitions: int) 
 
 
 async def inspect_cluster(bootstrap: str, topics: Sequence[str]) -> Cluster:
-    """The cluster's id and the topics' one number of partitions. Raises BusBroken where they are not as they must be."""
+    """The cluster's id and the topics' one number of partitions. Raises BusBroken where they are not right."""
     async with _admin(bootstrap) as admin:
         identity = (await admin.describe_cluster())["cluster_id"]
         counts = await _partitions(admin, topics)
@@ -103,7 +103,8 @@ async def _partitions(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> dict
 async def _check_sizes(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> None:
     """A batch over the topic's limit would break the sequence of its whole partition: refuse to start instead."""
     asked = [ConfigResource(ConfigResourceType.TOPIC, name, {"max.message.bytes": None}) for name in topics]
-    for answer in await admin.describe_configs(asked):
+    answers: list[Any] = await admin.describe_configs(asked)
+    for answer in answers:
         for _, _, _, name, entries in answer.resources:
             limit = _value(entries, "max.message.bytes")
             if limit is not None and int(limit) < BATCH_BYTES + 10_000:

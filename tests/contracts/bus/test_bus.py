@@ -5,7 +5,6 @@ import os
 import random
 import time
 from collections.abc import AsyncIterator
-from itertools import pairwise
 
 import pytest
 

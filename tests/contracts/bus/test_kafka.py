@@ -12,7 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.structs import TopicPartition
 
-from shared.bus import BusBroken, BusUnavailable, Record
+from shared.bus import BusBroken, BusUnavailable, Consumer, Record
 from shared.bus.kafka import BATCH_BYTES, KafkaBus, create_topics, open_kafka
 from tests.contracts.bus.bodies import PARTITIONS, KafkaBody, Shelf, read, reading, record
 from tests.kafka import Broker
@@ -87,44 +87,53 @@ async def test_after_a_record_the_broker_refuses_the_partition_takes_others_agai
         assert [one.body for one in await read(consumer, 51)] == [b"first", *sent]
 
 
+class Senders:
+    """Senders that go on whatever happens, and a ledger of what they were told."""
+
+    def __init__(self, bus: KafkaBus, topic: str) -> None:
+        self._bus, self._topic = bus, topic
+        self.acknowledged: list[bytes] = []
+        self.unknown: list[bytes] = []
+        self.over = asyncio.Event()
+
+    async def send(self, name: str) -> None:
+        count = 0
+        while not self.over.is_set():
+            line = f"{name}-{count}".encode()
+            count += 1
+            try:
+                await self._bus.publish([record(self._topic, count % PARTITIONS, line)], 1)
+                self.acknowledged.append(line)
+            except BusUnavailable:
+                self.unknown.append(line)
+            await asyncio.sleep(0.01)
+
+    async def further(self, count: int, seconds: float) -> None:
+        goal, deadline = len(self.acknowledged) + count, time.monotonic() + seconds
+        while len(self.acknowledged) < goal:
+            assert time.monotonic() < deadline, "sending did not go on"
+            await asyncio.sleep(0.1)
+
+
 async def test_a_killed_broker_loses_nothing_acknowledged_and_sending_goes_on_by_itself(
     kafka: Broker, bus: KafkaBus, topic: str
 ) -> None:
     broker = ours(kafka)
-    acknowledged: list[bytes] = []
-    unknown: list[bytes] = []
-    over = asyncio.Event()
-
-    async def send(name: str) -> None:
-        count = 0
-        while not over.is_set():
-            line = f"{name}-{count}".encode()
-            count += 1
-            try:
-                await bus.publish([record(topic, count % PARTITIONS, line)], 1)
-                acknowledged.append(line)
-            except BusUnavailable:
-                unknown.append(line)
-            await asyncio.sleep(0.01)
-
-    senders = [asyncio.create_task(send(name)) for name in "abcd"]
-    await asyncio.sleep(1)
+    senders = Senders(bus, topic)
+    work = [asyncio.create_task(senders.send(name)) for name in "abcd"]
+    await senders.further(100, 10)
     await asyncio.to_thread(broker.kill)
     await asyncio.sleep(2)
     await asyncio.to_thread(broker.start)
-    before = len(acknowledged)
-    deadline = time.monotonic() + 30
-    while len(acknowledged) < before + 100:
-        assert time.monotonic() < deadline, "sending did not go on"
-        await asyncio.sleep(0.1)
-    over.set()
-    await asyncio.gather(*senders)
+    await senders.further(100, 30)
+    senders.over.set()
+    await asyncio.gather(*work)
     async with reading(bus, topic, Shelf()) as consumer:
         stored = [one.body for one in await read(consumer, sum((await bus.ends([topic])).values()))]
-    assert len(unknown) >= 4
+    assert len(senders.unknown) >= 4
     assert len(stored) == len(set(stored)), "stored twice"
-    assert set(acknowledged) <= set(stored), "acknowledged and lost"
-    assert set(stored) <= set(acknowledged) | set(unknown), "stored and never sent"
+    assert set(senders.acknowledged) <= set(stored), "acknowledged and lost"
+    assert set(stored) <= set(senders.acknowledged) | set(senders.unknown), "stored and never sent"
 
 
 async def test_what_timed_out_on_a_frozen_broker_can_arrive_later(kafka: Broker, bus: KafkaBus, topic: str) -> None:
@@ -208,47 +217,69 @@ async def test_a_strangers_record_is_delivered_as_it_is(kafka: Broker, bus: Kafk
     assert all(before - 1000 <= one.received // 1000 <= before + 60_000 for one in found)
 
 
-async def test_members_that_come_and_go_deliver_every_record_and_never_leave_one_out(
-    bus: KafkaBus, topic: str
-) -> None:
-    """Each member applies under the fence: a record is applied where its offset is the stored next one, else sought."""
-    shelf = Shelf()
-    applied: list[Record] = []
-    over = asyncio.Event()
-    name = os.urandom(4).hex()
+class Group:
+    """Members that apply under the fence: a record is applied where its offset is the stored next one, else sought."""
 
-    async def member(seconds: float) -> None:
-        async with reading(bus, topic, shelf, name) as consumer:
+    def __init__(self, bus: KafkaBus, topic: str) -> None:
+        self._bus, self._topic, self._name = bus, topic, os.urandom(4).hex()
+        self._shelf = Shelf()
+        self.applied: list[Record] = []
+        self.over = asyncio.Event()
+
+    async def member(self, seconds: float) -> None:
+        async with reading(self._bus, self._topic, self._shelf, self._name) as consumer:
             until = time.monotonic() + seconds
-            while time.monotonic() < until and not over.is_set():
+            while time.monotonic() < until and not self.over.is_set():
                 for one in await consumer.fetch(50, 0.1):
-                    place = (one.topic, one.part)
-                    stored = shelf.next.get(place, 0)
-                    assert one.offset <= stored, "a record was left out"
-                    if one.offset < stored:
-                        consumer.seek(place, stored)
-                        continue
-                    shelf.next[place] = one.offset + 1
-                    applied.append(one)
+                    self._apply(consumer, one)
 
-    async def send() -> None:
-        for index in range(400):
-            await bus.publish([record(topic, index % PARTITIONS, b"%d" % index)], 5)
+    async def guests(self) -> None:
+        for _ in range(3):
+            await self.member(1.5)
+
+    async def send(self, count: int) -> None:
+        for index in range(count):
+            await self._bus.publish([record(self._topic, index % PARTITIONS, b"%d" % index)], 5)
             await asyncio.sleep(0.01)
 
-    async def guests() -> None:
-        for _ in range(3):
-            await member(1.5)
+    def _apply(self, consumer: Consumer, one: Record) -> None:
+        place = (one.topic, one.part)
+        stored = self._shelf.next.get(place, 0)
+        assert one.offset <= stored, "a record was left out"
+        if one.offset < stored:
+            consumer.seek(place, stored)
+            return
+        self._shelf.next[place] = one.offset + 1
+        self.applied.append(one)
 
-    sender = asyncio.create_task(send())
-    members = [asyncio.create_task(member(60)), asyncio.create_task(guests())]
+
+async def test_members_that_come_and_go_deliver_every_record_and_never_leave_one_out(bus: KafkaBus, topic: str) -> None:
+    group = Group(bus, topic)
+    work = [asyncio.create_task(todo) for todo in (group.send(400), group.member(60), group.guests())]
     deadline = time.monotonic() + 40
-    while len(applied) < 400:
-        assert time.monotonic() < deadline, f"{len(applied)} of 400"
-        for task in members:
+    while len(group.applied) < 400:
+        assert time.monotonic() < deadline, f"{len(group.applied)} of 400"
+        await asyncio.sleep(0.1)
+        for task in work:
             if task.done():
                 task.result()
-        await asyncio.sleep(0.1)
-    over.set()
-    await asyncio.gather(sender, *members)
-    assert sorted(int(one.body) for one in applied) == list(range(400))
+    group.over.set()
+    await asyncio.gather(*work)
+    assert sorted(int(one.body) for one in group.applied) == list(range(400))
+
+
+async def test_a_consumer_that_could_not_start_may_start_again(kafka: Broker, bus: KafkaBus, topic: str) -> None:
+    broker = ours(kafka)
+    await bus.publish([record(topic, 0, b"waiting")], 5)
+    consumer = bus.consumer(os.urandom(4).hex(), [topic], Shelf())
+    consumer.seek((topic, 0), 0)
+    assert consumer.assignment() == set()
+    await asyncio.to_thread(broker.kill)
+    with pytest.raises(BusUnavailable):
+        await consumer.start()
+    with pytest.raises(BusUnavailable):
+        await consumer.fetch(10, 0.1)
+    await asyncio.to_thread(broker.start)
+    await consumer.start()
+    assert [one.body for one in await read(consumer, 1)] == [b"waiting"]
+    await consumer.close()

@@ -1,0 +1,44 @@
+# Genki. `make up` runs it, `make test` proves it; both begin on a machine with nothing but Python 3.11.
+# More arguments go through ARGS: make up ARGS="--port 9000 --empty"; make test ARGS="-k coverage".
+UV := 0.13.9
+BASE := $(firstword $(shell command -v python3.11) $(shell command -v python3) python3)
+PYTHON := .venv/bin/python
+ARGS ?=
+export UV_PROJECT_ENVIRONMENT := .venv
+export UV_PYTHON := .venv/bin/python
+
+.PHONY: setup up test check bench migrate
+.DEFAULT_GOAL := up
+
+setup: .venv/.ready
+
+.venv/.ready: pyproject.toml uv.lock
+	@$(BASE) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Genki needs Python 3.11 or newer, this is " + sys.version.split()[0])'
+	@test -x $(PYTHON) || $(BASE) -m venv .venv || { echo "No venv here; on Debian: apt-get install python3-venv" >&2; rm -rf .venv; exit 1; }
+	@test -x .venv/bin/uv || $(PYTHON) -m pip install --quiet --disable-pip-version-check uv==$(UV)
+	.venv/bin/uv sync --frozen --inexact --no-progress
+	@touch $@
+
+up: setup
+	@exec .venv/bin/genki up $(ARGS)
+
+migrate: setup
+	@.venv/bin/genki migrate $(ARGS)
+
+# Everything. Kafka is what GENKI_TEST_KAFKA names, else Docker's, else its own jars; the last lines say which.
+test: setup
+	@sh deploy/kafka/obtain-maven.sh
+	$(PYTHON) -m pytest $(ARGS)
+
+# Format, lint, types, import laws, unused parts, fast tests.
+check: setup
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/lint-imports --no-logo
+	.venv/bin/deptry .
+	.venv/bin/basedpyright
+	$(PYTHON) -m pytest -q -m "not slow and not kafka" $(ARGS)
+
+bench: setup
+	@sh deploy/kafka/obtain-maven.sh
+	$(PYTHON) -m tests.bench $(ARGS)

@@ -1,0 +1,1 @@
+"""The command line: what an operator says to Genki. `services/__main__.py` opens it."""
