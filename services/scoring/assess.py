@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import structlog
 
-from services.scoring.account import AccountAt, Moment
+from services.scoring.account import Moment
 from services.scoring.assessment import EARLIER_DAYS, Assessment, assess, with_changes
 from services.scoring.facts.read import Reader
 from services.scoring.facts.store import merge
@@ -174,18 +174,16 @@ class Round:
         accounts = sorted(self.waiting.since)
         kept = await self._kept(accounts)
         found: dict[int, dict[int, Assessment]] = {}
-        known: dict[int, AccountAt] = {}
         for ago in AGO:
             stale = [account for account in accounts if self._stale(account, ago, kept)]
             at = await self._reader(ago).accounts(stale) if stale else {}
             rules = self.terms.live_rules(ago, self.moments[ago])
             found[ago] = {key: assess(one, self.moments[ago], rules) for key, one in at.items()}
-            known = known or at
             await asyncio.sleep(0)
         standing = self._standings(found, kept)
         changed_money = _money_changed(kept, standing)
         await merge(self.conn, STANDING, (row for key, row in standing.items() if kept.get(key) != row))
-        await self._write(found[0], known, {**kept, **standing})
+        await self._write(found[0], {**kept, **standing})
         return changed_money
 
     def _reader(self, ago: int) -> Reader:
@@ -220,26 +218,21 @@ class Round:
                     rows[account, ago] = (self.terms.tenant, account, ago, day, value, one.tier, one.score, band)
         return rows
 
-    async def _write(
-        self, live: Mapping[int, Assessment], known: Mapping[int, AccountAt], standing: Mapping[tuple[int, int], tuple]
-    ) -> None:
+    async def _write(self, live: Mapping[int, Assessment], standing: Mapping[tuple[int, int], tuple]) -> None:
         old = {row["account"]: row for row in await self.conn.fetch(_OLD, self.terms.tenant, sorted(live))}
-        rows = {account: self._row(account, one, known[account], standing) for account, one in live.items()}
-        changed = {account: row for account, row in rows.items() if account not in old or not same_state(_utc(old[account]), row)}
+        rows = {account: self._row(account, one, standing) for account, one in live.items()}
+        changed = {
+            account: row for account, row in rows.items() if account not in old or not same_state(_utc(old[account]), row)
+        }
         await merge(self.conn, UPSERT_STATE, (tuple(row.values()) for row in changed.values()))
         await merge(self.conn, COUNTER, self._counters(old, changed))
 
-    def _row(
-        self, account: int, one: Assessment, known: AccountAt, standing: Mapping[tuple[int, int], tuple]
-    ) -> Row:
+    def _row(self, account: int, one: Assessment, standing: Mapping[tuple[int, int], tuple]) -> Row:
         earlier = {ago: standing[account, ago][6] for ago in EARLIER_DAYS}
         full = with_changes(one, earlier)
         band_7d = standing[account, 7][7]
-        usage = (known.usage.first_day, known.usage.last_day)
-        return row_of(
-            full, self.terms.tenant, account, self.shard, self.moments[0].day, usage,
-            None if band_7d == "none" else band_7d, self.now,
-        )  # fmt: skip
+        shown = None if band_7d == "none" else band_7d
+        return row_of(full, self.terms.tenant, account, self.shard, self.moments[0].day, shown, self.now)
 
     def _counters(self, old: Mapping[int, Any], changed: Mapping[int, Row]) -> list[tuple]:
         totals: dict[tuple[str, str, str], list[int]] = {}

@@ -68,6 +68,8 @@ class Assessment:
     in_use: bool
     contacted: bool
     active_users_28: int
+    first_usage_day: date | None
+    last_usage_day: date | None
     ids: int
     needs_action: tuple[Fired, ...]
     change_1d: float | None = None
@@ -185,6 +187,8 @@ def _compose(account: AccountAt, moment: Moment, standing: _Standing) -> Assessm
         in_use=_in_use(account, life, moment.day),
         contacted=contacted(life.start, cover.contact_day),
         active_users_28=usage.active_users_28,
+        first_usage_day=usage.first_day,
+        last_usage_day=usage.last_day,
         ids=usage.ids,
         needs_action=standing.fired,
     )

@@ -58,9 +58,8 @@ Row = dict[str, Any]
 
 
 def row_of(
-    found: Assessment, tenant: int, account: int, shard: int, day: date, usage_days: tuple[date | None, date | None],
-    band_7d: str | None, computed_at: datetime,
-) -> Row:  # fmt: skip
+    found: Assessment, tenant: int, account: int, shard: int, day: date, band_7d: str | None, computed_at: datetime
+) -> Row:
     """The account_state row of an assessment, by column name."""
     contact, planned = found.last_contact, found.planned
     return {
@@ -72,7 +71,7 @@ def row_of(
         "band": found.band, "effective_band": found.effective_band, "confidence": found.confidence,
         "change_1d": found.change_1d, "change_7d": found.change_7d, "change_28d": found.change_28d,
         "band_7d": band_7d, "ids": found.ids, "active_users_28d": found.active_users_28,
-        "first_usage_day": usage_days[0], "last_usage_day": usage_days[1], "covered": found.covered,
+        "first_usage_day": found.first_usage_day, "last_usage_day": found.last_usage_day, "covered": found.covered,
         "due_at": found.due_at, "last_contact_at": contact.at if contact else None,
         "last_contact_channel": contact.channel if contact else None,
         "last_contact_csm": contact.csm_id if contact else None, "planned_at": planned.at if planned else None,

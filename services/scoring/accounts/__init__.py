@@ -1,0 +1,1 @@
+"""The account list and the view of one account."""

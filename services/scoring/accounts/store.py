@@ -1,0 +1,44 @@
+"""SQL of the account list and of one account."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import asyncpg
+
+from services.scoring.asof import Question
+
+_KEY: Final = "SELECT account FROM scoring.account_key WHERE tenant = $1 AND account_id = $2"
+_ONE: Final = "SELECT * FROM account_state WHERE tenant = $1 AND account_id = $2"
+LIST_COLUMNS: Final = (
+    "account_id, name, status, tier, rank, tenure, acv, score, band, effective_band, change_1d, change_7d, change_28d,"
+    " active_users_28d, last_contact_at, covered, priority, csm_id, csm_name, team, renewal_on, needs_action,"
+    " priority_order, band_order, acv_order"
+)
+# The default order reads the index (tenant, priority_order, band_order, acv_order, account_id) WHERE NOT churned.
+_PAGE: Final = f"""
+SELECT {LIST_COLUMNS} FROM account_state WHERE tenant = $1 AND NOT churned
+  AND (priority_order, band_order, acv_order, account_id) > ($2, $3, $4, $5)
+ORDER BY priority_order, band_order, acv_order, account_id LIMIT $6
+"""
+_LIVE: Final = "SELECT coalesce(sum(accounts), 0) FROM counter WHERE tenant = $1 AND dim = 'tenant' AND key = ''"
+FIRST: Final = (-1, -1, -(2**63), "")
+
+
+async def key_of(question: Question, account_id: str) -> int | None:
+    """The integer key of an id that any fact has named, else None."""
+    return await question.conn.fetchval(_KEY, question.tenant, account_id)
+
+
+async def one(question: Question, account_id: str) -> asyncpg.Record | None:
+    """How the account stands now."""
+    return await question.conn.fetchrow(_ONE, question.tenant, account_id)
+
+
+async def page(question: Question, after: tuple[int, int, int, str], limit: int) -> list[Mapping[str, Any]]:
+    """The next accounts in the default order."""
+    return await question.conn.fetch(_PAGE, question.tenant, *after, limit)
+
+
+async def live_total(question: Question) -> int:
+    """Accounts that are not churned."""
+    return int(await question.conn.fetchval(_LIVE, question.tenant))

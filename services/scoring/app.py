@@ -1,0 +1,82 @@
+"""The scoring service put together: the consumer and its workers, and the routes that answer."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Final
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from services.scoring.accounts.api import account_routes
+from services.scoring.asof import Desk
+from services.scoring.assess import Assessor
+from services.scoring.consumer import NAME as CONSUMER
+from services.scoring.consumer import FoldLoop
+from services.scoring.health.api import health_routes
+from services.scoring.positions import Freshness, StoredPositions
+from services.scoring.settings import ScoringSettings
+from services.scoring.tenants import Tenants
+from services.scoring.ticker import Ticker
+from shared.bus import Bus, BusUnavailable
+from shared.clock import Clock
+from shared.errors import Unavailable, install_handlers
+from shared.facts import CONSUMED_TOPICS
+from shared.http import Front
+from shared.http.health import OK, health_routes as probe_routes
+from shared.postgres import Database
+from shared.service import Ready, Service, Worker
+from shared.tenancy import Keyring
+
+NAME: Final = "scoring"
+
+
+@asynccontextmanager
+async def open_scoring(
+    settings: ScoringSettings, bus: Bus, database: Database, keyring: Keyring, clock: Clock
+) -> AsyncIterator[Service]:
+    """Scoring as a service: its workers fold, assess and tick until cancelled. Nothing is opened here that outlives it."""
+    freshness = Freshness(database.worker, bus, CONSUMER, CONSUMED_TOPICS, clock)
+    ready = _readiness(bus, database)
+    http = _routes(Desk(database, clock, freshness), keyring, ready, clock)
+    workers = _workers(settings, bus, database, clock, freshness) if settings.workers else (freshness.run,)
+    yield Service(NAME, Front(http, NAME), workers, ready, {"freshness": freshness})
+
+
+def _workers(
+    settings: ScoringSettings, bus: Bus, database: Database, clock: Clock, freshness: Freshness
+) -> tuple[Worker, ...]:
+    positions = StoredPositions(database.worker, bus.id, CONSUMER)
+    consumer = bus.consumer(CONSUMER, CONSUMED_TOPICS, positions)
+    tenants = Tenants(database.worker)
+    return (
+        FoldLoop(bus, consumer, database, positions, clock, settings.batch_facts).run,
+        Assessor(database, clock, tenants).run,
+        Ticker(database, clock, tenants).run,
+        freshness.run,
+    )
+
+
+def _routes(desk: Desk, keyring: Keyring, ready: Ready, clock: Clock) -> ASGIApp:
+    app = FastAPI(title="Genki scoring", docs_url=None, redoc_url=None)
+    app.state.keyring = keyring
+    install_handlers(app)
+
+    for routes in (health_routes(desk), account_routes(desk)):
+        app.include_router(routes)
+    app.router.routes.extend(probe_routes(ready, clock))
+    return app
+
+
+def _readiness(bus: Bus, database: Database) -> Ready:
+    async def ready() -> Mapping[str, str]:
+        return {"database": await _state(database.ping), "bus": await _state(bus.ping)}
+
+    return ready
+
+
+async def _state(ping) -> str:
+    try:
+        await ping()
+    except (Unavailable, BusUnavailable) as problem:
+        return str(problem) or type(problem).__name__
+    return OK
