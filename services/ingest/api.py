@@ -99,7 +99,7 @@ class Api:
         return Json(listing([_shown(row) for row in rows[:limit]], total, more, filtered=False))
 
     async def count(self, request: Request) -> Response:
-        """GET /internal/rejections/count?hours=24: `{count}` of items refused in the last hours, also those only counted."""
+        """GET /internal/rejections/count?hours=24: `{count}` of what was refused, also of what was only counted."""
         asker = await self._asker(request, Right.READ)
         hours = request.query_params.get("hours", "24")
         if not hours.isdecimal() or not 1 <= int(hours) <= 168:

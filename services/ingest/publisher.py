@@ -135,6 +135,10 @@ class Publisher:
             task.add_done_callback(self._tasks.discard)
         self._group.add(lines, received, size, waiter)
 
+    def _release(self, group: _Group, size: int) -> None:
+        group.bytes -= size
+        self._count(-size)
+
     def _count(self, size: int) -> None:
         self._in_flight += size
         IN_FLIGHT.set(self._in_flight)
@@ -155,7 +159,7 @@ class Publisher:
             group.settle(None, BusUnavailable(str(error)))
         finally:
             self._leave(group)
-            self._count(-group.bytes)
+            self._release(group, group.bytes)
 
     def _leave(self, group: _Group) -> None:
         if self._group is group:
@@ -174,11 +178,17 @@ class Publisher:
                 await self._bus.publish(records, self._timeout)
         except (BusUnavailable, TimeoutError) as error:
             RECORDS.labels("unknown").inc(len(records))
+            self._release(group, _bytes(records))
             group.settle(places, BusUnavailable(str(error) or "no answer in time"))
             return
         RECORDS.labels("durable").inc(len(records))
         self._failing = False
+        self._release(group, _bytes(records))
         group.settle(places, None)
+
+
+def _bytes(records: Sequence[Outgoing]) -> int:
+    return sum(len(line) + 1 for record in records for line in record.lines)
 
 
 def cut(place: Place, lines: Sequence[bytes], received: int) -> list[Outgoing]:

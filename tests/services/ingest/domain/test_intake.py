@@ -157,7 +157,9 @@ REFUSED: list[tuple[dict[str, Any], dict[str, Any], str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("base", "changes", "code"), REFUSED, ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("base", "changes", "code"), REFUSED, ids=lambda value: value if isinstance(value, str) else ""
+)
 def test_what_the_contract_does_not_allow_is_refused_with_its_code(
     base: dict[str, Any], changes: dict[str, Any], code: str
 ) -> None:
@@ -224,7 +226,9 @@ def test_money_is_kept_as_canonical_text_and_zeros_beyond_the_minor_unit_are_no_
 
 
 def test_of_duplicate_keys_the_last_counts() -> None:
-    raw = b'{"type":"account","type":"usage","at":"x","at":"2023-11-14T00:00:00Z","person_id":"p","event":"e","count":2}'
+    raw = (
+        b'{"type":"account","type":"usage","at":"x","at":"2023-11-14T00:00:00Z","person_id":"p","event":"e","count":2}'
+    )
     verdict = admit(raw, DOOR)
     assert isinstance(verdict, Accepted)
     assert verdict.facts[0].count == 2  # pyright: ignore[reportAttributeAccessIssue]
@@ -281,7 +285,12 @@ def test_the_envelope_comes_from_the_door() -> None:
 
 def test_the_same_body_has_the_same_hash_and_another_body_another() -> None:
     same = [fact(USAGE), fact(USAGE), fact(USAGE, account_id=None)]
-    other = [fact(USAGE, count=2), fact(USAGE, event="x"), fact(USAGE, properties={"a": 1}), fact(USAGE, account_id="a")]
+    other = [
+        fact(USAGE, count=2),
+        fact(USAGE, event="x"),
+        fact(USAGE, properties={"a": 1}),
+        fact(USAGE, account_id="a"),
+    ]
     assert len({one.hash for one in same}) == 1
     assert len({one.hash for one in same + other}) == 5
 

@@ -41,7 +41,9 @@ def code(kind: str, body: Any) -> str:
 
 
 def spec_payloads() -> list[Any]:
-    return [json.loads(line)["payload"] for line in (FIXTURES / "segment-spec-payloads.ndjson").read_text().splitlines()]
+    return [
+        json.loads(line)["payload"] for line in (FIXTURES / "segment-spec-payloads.ndjson").read_text().splitlines()
+    ]
 
 
 def kind_of(payload: dict[str, Any]) -> str:
@@ -300,7 +302,11 @@ def test_a_broken_message_leaves_its_neighbours_alone() -> None:
 
 
 def test_every_write_key_of_a_request_is_found() -> None:
-    batch = [USER | {"type": "page", "writeKey": "k1"}, USER | {"type": "page"}, {"writeKey": "k2", "event": 5, "type": 7}]
+    batch = [
+        USER | {"type": "page", "writeKey": "k1"},
+        USER | {"type": "page"},
+        {"writeKey": "k2", "event": 5, "type": 7},
+    ]
     assert read("batch", {"batch": batch, "writeKey": "k1"}).keys == {"k1"}
     batch[2] = {"writeKey": "k2", "context": "odd"}
     assert read("batch", {"batch": batch, "writeKey": "k1"}).keys == {"k1", "k2"}
