@@ -22,14 +22,15 @@ def configure(level: str = "info", *, pretty: bool | None = None) -> None:
     """Sets the process's log up. `level`: debug, info, warning, error; `pretty`: words, by default on a terminal."""
     number = logging.getLevelNamesMapping()[level.upper()]
     words = sys.stderr.isatty() if pretty is None else pretty
-    last: list[Any] = [structlog.dev.ConsoleRenderer()] if words else [structlog.processors.format_exc_info, _json]
+    last = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback) if words else _json
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,  # without the frames' variables: requests hold keys
             redact,
-            *last,
+            last,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),

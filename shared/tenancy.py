@@ -11,7 +11,6 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
-from enum import StrEnum
 from typing import Any, Final, NamedTuple, Protocol
 
 from starlette.requests import HTTPConnection
@@ -19,9 +18,12 @@ from starlette.requests import HTTPConnection
 from shared.clock import Clock
 from shared.errors import Forbidden, Unauthorized
 from shared.postgres import Database, connection
+from shared.rights import KINDS, ROLES, Right, may
 
-KINDS: Final = ("write", "server", "api")
-ROLES: Final = ("admin", "manager", "csm", "viewer")
+__all__ = [
+    "KINDS", "PRINCIPAL", "ROLES", "Key", "KeyFinder", "Keyring", "NewKey", "Principal", "Right", "check",
+    "hash_secret", "may", "new_key", "parse_key", "principal", "require", "token_of",
+]  # fmt: skip
 PRINCIPAL: Final = "genki.principal"  # the scope key of the verified asker
 _BASE62: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _DIGITS: Final = frozenset(_BASE62)
@@ -60,39 +62,6 @@ class Principal(NamedTuple):
     currency: str
     fx_currencies: frozenset[str] = frozenset()
     key_id: str = ""
-
-
-class Right(StrEnum):
-    """What a route asks of a key."""
-
-    TRACK = "track"  # tracking routes
-    EVENTS = "events"  # POST /v1/events
-    IMPORT = "import"  # POST /v1/imports/…
-    READ = "read"  # every question
-    WORK = "work"  # a CSM's own work: overrides, follow-ups, notes
-    MANAGE = "manage"  # settings, policies, models, surveys
-    ADMIN = "admin"  # keys, erasure
-
-
-_ROLES_OF: Final[dict[Right, frozenset[str]]] = {
-    Right.READ: frozenset(ROLES),
-    Right.WORK: frozenset(("admin", "manager", "csm")),
-    Right.MANAGE: frozenset(("admin", "manager")),
-    Right.ADMIN: frozenset(("admin",)),
-    Right.IMPORT: frozenset(("admin",)),
-}
-_KINDS_OF: Final[dict[Right, frozenset[str]]] = {
-    Right.TRACK: frozenset(("write", "server")),
-    Right.EVENTS: frozenset(("server",)),
-    Right.IMPORT: frozenset(("server",)),
-}
-
-
-def may(kind: str, role: str | None, right: Right) -> bool:
-    """Whether a key of this kind (and role, for kind api) has a right: the table of API.md."""
-    if kind == "api":
-        return role in _ROLES_OF.get(right, ())
-    return kind in _KINDS_OF.get(right, ())
 
 
 def new_key(kind: str) -> NewKey:

@@ -53,7 +53,8 @@ def _route(method: str, path: str, operation: Mapping[str, Any]) -> str:
 def _facts(operation: Mapping[str, Any]) -> Iterator[str]:
     for parameter in operation.get("parameters", ()):
         if "$ref" not in parameter:
-            told = f"{parameter['in']}, {'required' if parameter.get('required') else 'optional'}"
-            yield f"<li><code>{escape(parameter['name'])}</code> ({told}) {escape(parameter.get('description', ''))}</li>"
+            told = f"({parameter['in']}, {'required' if parameter.get('required') else 'optional'})"
+            words = escape(parameter.get("description", ""))
+            yield f"<li><code>{escape(parameter['name'])}</code> {told} {words}</li>"
     for status, answer in operation.get("responses", {}).items():
         yield f"<li>{escape(str(status))}: {escape(answer.get('description', ''))}</li>"

@@ -1,4 +1,4 @@
-"""The keys of a tenant, as SQL. Every statement runs inside a tenant transaction: the policy keeps other tenants out."""
+"""The keys of a tenant, as SQL, inside a tenant transaction: the policy keeps other tenants' keys out."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -45,7 +45,8 @@ async def insert_key(conn: Connection, tenant: int, key: NewKey, wish: KeyWish, 
 async def page_of_keys(conn: Connection, after: tuple[datetime, str] | None, limit: int) -> tuple[Sequence[Any], int]:
     """Up to `limit` keys, newest first, after (created_at, key_id); and how many the tenant has."""
     since, key_id = after or (None, None)
-    return await conn.fetch(_PAGE, since, key_id, limit), await conn.fetchval(_COUNT)
+    rows = await conn.fetch(_PAGE, since, key_id, limit)
+    return rows, int(await conn.fetchval(_COUNT) or 0)
 
 
 async def revoke_key(conn: Connection, key_id: str, now: datetime) -> bool:

@@ -18,8 +18,8 @@ from shared.tenancy import PRINCIPAL
 
 _OWN: Final = ("app", "router", "endpoint", "path_params", "route", "fastapi", PRINCIPAL)
 _HOP: Final = frozenset(
-    (b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"proxy-connection", b"te")
-    + (b"trailer", b"transfer-encoding", b"upgrade")
+    b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer transfer-encoding "
+    b"upgrade".split()
 )
 _NOT_ASKED: Final = _HOP | {b"host", b"expect", b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-request-id"}
 _NOT_TOLD: Final = _HOP | {b"date", b"server"}
@@ -154,7 +154,7 @@ class Reply(NamedTuple):
 async def ask(
     upstream: ASGIApp, path: str, *, scope: Scope | None = None, query: bytes = b"", timeout: float = 5.0
 ) -> Reply:
-    """GETs a path of a service, with the key and request id of the request in `scope`. Unavailable when it is silent."""
+    """GETs a path of a service, with the key and request id of the request in `scope`. Raises Unavailable."""
     status, headers, parts = 503, [], bytearray()
     done = asyncio.Event()
 
@@ -197,11 +197,19 @@ def _question(path: str, query: bytes, scope: Scope | None) -> Scope:
 
 def _asked_headers(scope: Scope) -> list[tuple[str, str]]:
     dropped = _NOT_ASKED | _named(scope["headers"])
-    headers = [(n.decode("latin-1"), v.decode("latin-1")) for n, v in scope["headers"] if n not in dropped]
+    headers = [(n.decode("latin-1"), _text(v)) for n, v in scope["headers"] if n not in dropped]
     headers.append(("x-request-id", scope[REQUEST_ID]))
     if scope.get("client"):
         headers.append(("x-forwarded-for", scope["client"][0]))
     return headers
+
+
+def _text(value: bytes) -> str:
+    # aiohttp writes header values as UTF-8: what came as such leaves as it came.
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
 
 
 def _told(answer: aiohttp.ClientResponse) -> Headers:

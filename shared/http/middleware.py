@@ -137,8 +137,9 @@ def _keep_slashes(scope: Scope) -> None:
 
 def _rebuilt(scope: Scope) -> str:
     # FastAPI names no route for the plain Starlette routes it holds: put the parameters' names back into the path.
-    names = {str(value): f"{{{name}}}" for name, value in scope.get("path_params", {}).items()}
-    return "/".join(names.get(part, part) for part in scope["path"].split("/"))
+    names: dict[str, str] = {str(value): f"{{{name}}}" for name, value in scope.get("path_params", {}).items()}
+    parts: list[str] = scope["path"].split("/")
+    return "/".join(names.get(part, part) for part in parts)
 
 
 register_url_convertor("id", IdConvertor())  # before any route is compiled: Starlette reads it when a route is made
@@ -215,7 +216,7 @@ class _Passage:
     async def _refuse(self, refusal: Refusal) -> None:
         self._refusal = None
         response = problem_response(refusal, self.scope[REQUEST_ID])
-        if isinstance(refusal, TooLarge | SlowBody):  # the rest of the body is not read: no further request can follow
+        if isinstance(refusal, SlowBody):  # after TooLarge uvicorn discards the rest: a reset would swallow the answer
             response.headers["connection"] = "close"
         await response(self.scope, self._receive, self.send)
         self._muted = True

@@ -109,7 +109,7 @@ def test_retry_after_is_whole_seconds_and_never_less_than_one(seconds: float, he
 def test_a_response_carries_its_id_in_header_and_body() -> None:
     response = problem_response(MethodNotAllowed(["POST", "GET"]), "r1")
     assert response.headers["content-type"] == "application/problem+json"
-    assert response.headers["x-request-id"] == json.loads(response.body)["request_id"] == "r1"
+    assert response.headers["x-request-id"] == json.loads(bytes(response.body))["request_id"] == "r1"
     assert response.headers["allow"] == "GET, POST"
 
 

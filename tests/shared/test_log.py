@@ -1,8 +1,11 @@
 """The log never shows what opens a door."""
 
-import pytest
+import json
 
-from shared.log import hide_tokens, redact
+import pytest
+import structlog
+
+from shared.log import configure, hide_tokens, redact
 from shared.tenancy import new_key
 
 
@@ -34,3 +37,31 @@ def test_named_secrets_are_hidden_and_other_facts_stay() -> None:
         "count": 3,
         "key_id": "abc",
     }
+
+
+def test_a_failure_is_written_without_the_variables_of_its_frames(capsys: pytest.CaptureFixture[str]) -> None:
+    held = new_key("api").text
+    for pretty in (False, True):
+        configure("info", pretty=pretty)
+        try:
+            raise RuntimeError(f"no door for {held}")
+        except RuntimeError:
+            structlog.get_logger("test").exception("request_failed", count=1)
+        finally:
+            structlog.reset_defaults()
+        written = capsys.readouterr().err
+        assert "request_failed" in written
+        assert "no door for gk_api_" in written
+        assert held not in written
+        assert held.split("_")[3] not in written
+
+
+def test_a_line_is_one_json_object_that_begins_with_its_event(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("info", pretty=False)
+    structlog.get_logger("test").info("key_made", kind="api", token="x")
+    structlog.get_logger("test").debug("not_told")
+    structlog.reset_defaults()
+    (line,) = capsys.readouterr().err.splitlines()
+    told = json.loads(line)
+    assert next(iter(told)) == "event"
+    assert (told["event"], told["kind"], told["token"], told["level"]) == ("key_made", "api", "…", "info")

@@ -143,7 +143,7 @@ async def test_a_good_key_names_its_tenant_and_role(drawer: Drawer) -> None:
 async def test_a_known_id_with_another_secret_is_refused(drawer: Drawer) -> None:
     key, other = drawer.put(), new_key("api")
     body = f"gk_api_{key.key_id}_{other.text.split('_')[3]}"
-    forged = f"{body}_{tenancy._checksum(body)}"  # pyright: ignore[reportPrivateUsage]
+    forged = f"{body}_{tenancy._checksum(body)}"
     assert parse_key(forged) is not None
     with pytest.raises(Unauthorized):
         await Keyring(drawer, Clock()).verify(forged)
@@ -153,7 +153,7 @@ async def test_a_key_cannot_claim_another_kind_than_it_was_made_for(drawer: Draw
     key = drawer.put("write", None)
     body = key.text.replace("gk_write", "gk_server").rpartition("_")[0]
     with pytest.raises(Unauthorized):
-        await Keyring(drawer, Clock()).verify(f"{body}_{tenancy._checksum(body)}")  # pyright: ignore[reportPrivateUsage]
+        await Keyring(drawer, Clock()).verify(f"{body}_{tenancy._checksum(body)}")
 
 
 @pytest.mark.parametrize("token", [None, "", "nonsense"])
@@ -213,7 +213,7 @@ async def test_the_memory_of_ids_is_bounded_and_strangers_do_not_push_out_holder
             await keyring.verify(new_key("api").text)
     await keyring.verify(key.text)
     assert drawer.asked == 51
-    assert len(keyring._nobody) == 10  # pyright: ignore[reportPrivateUsage]
+    assert len(keyring._nobody) == 10
 
 
 async def test_many_askers_with_one_key_cost_one_look_up_and_one_leaving_hurts_nobody(drawer: Drawer) -> None:

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from shared.errors import Fault
-from shared.tenancy import KINDS, ROLES, Right
+from shared.refusals import Fault
+from shared.rights import KINDS, ROLES, Right
 
 ANYTHING: Final = "{}"
 OPEN: Final = None  # no key at the door: the service itself looks at what it is given

@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from services.gateway.domain.access import COMPOSED, Rule
-from shared.tenancy import Right
+from shared.rights import Right
 
 Document = Mapping[str, Any]
 _FRAMEWORKS: Final = frozenset(("HTTPValidationError", "ValidationError"))  # FastAPI's own error shapes, never sent
@@ -16,7 +16,7 @@ PROBLEM: Final[Document] = {
     "type": "object",
     "description": "A refusal (RFC 9457).",
     "required": list(_PROBLEM_FIELDS),
-    "properties": {name: _TEXT for name in _PROBLEM_FIELDS[:-1]} | {
+    "properties": dict.fromkeys(_PROBLEM_FIELDS[:-1], _TEXT) | {
         "status": {"type": "integer"},
         "errors": {
             "type": "array",
@@ -78,9 +78,10 @@ def _take_components(service: str, document: Document, into: dict[str, dict[str,
 
 
 def _renamed(node: Any, names: Mapping[str, str]) -> Any:
-    if isinstance(node, Mapping):
-        return {k: _reference(v, names) if k == "$ref" else _renamed(v, names) for k, v in node.items()}
-    return [_renamed(item, names) for item in node] if isinstance(node, list) else node
+    if isinstance(node, dict):
+        fields = cast("dict[str, Any]", node)
+        return {k: _reference(v, names) if k == "$ref" else _renamed(v, names) for k, v in fields.items()}
+    return [_renamed(item, names) for item in cast("list[Any]", node)] if isinstance(node, list) else node
 
 
 def _reference(text: Any, names: Mapping[str, str]) -> Any:
