@@ -1,7 +1,8 @@
 """A scoring service on a real database, driven by hand: facts go through the log and the fold, time moves when told.
 
 Use: `house` (a fixture of this folder), `tenant = await house.tenant()`, `await tenant.tell(tenant.account("a"), …)`,
-`answer = await tenant.get("/v1/coverage?by=tier")`. `house.clock.set(…)` or `.move(days=1)`, then `await house.settle()`.
+`answer = await tenant.get("/v1/coverage?by=tier")`. Time: `house.clock.set(…)` or `.move(days=1)`, then
+`await house.settle()`.
 """
 
 from collections.abc import AsyncIterator, Iterable
@@ -82,6 +83,7 @@ class House:
             time_zone,
             currency,
         )
+        assert number
         await self.tenants.refresh()
         return TestTenant(self, number, name, time_zone, currency)
 
@@ -188,7 +190,8 @@ class TestTenant:
 
     def contract(self, account: str, on: date, change: str = "new", acv: str = "0", **more: Any) -> facts.Contract:
         """A change of the account's one contract (or of `contract_id`)."""
-        given = {"contract_id": account, "currency": self.currency, **{name: _day(value) for name, value in more.items()}}
+        days = {name: _day(value) for name, value in more.items()}
+        given = {"contract_id": account, "currency": self.currency, **days}
         return facts.Contract(
             account_id=account, effective_on=on.isoformat(), change=change, acv_after=acv, **self._envelope(), **given
         )
@@ -202,7 +205,12 @@ class TestTenant:
         return facts.Csm(csm_id=csm_id, at=self._at(when), **self._envelope(), **more)
 
     def response(
-        self, score: int | None, when: date | datetime, account: str | None = None, person: str | None = None, **more: Any
+        self,
+        score: int | None,
+        when: date | datetime,
+        account: str | None = None,
+        person: str | None = None,
+        **more: Any,
     ) -> facts.SurveyResponse:
         """An answer to a survey; `response_id` its own unless given."""
         instant = when if isinstance(when, datetime) else at(when, tz=zone(self.time_zone))
