@@ -48,7 +48,13 @@ async def open_ingest(
     app.state.keyring = keyring
     front(app, "ingest")
     try:
-        yield Service("ingest", app, (rejections.write, rejections.prune), ready, {"publisher": publisher})
+        yield Service(
+            "ingest",
+            app,
+            (rejections.write, rejections.prune),
+            ready,
+            {"publisher": publisher, "rejections": rejections},
+        )
     finally:
         await publisher.close(settings.drain_seconds)
         await rejections.close()
