@@ -87,7 +87,7 @@ def start_postgres(data_dir: Path) -> EmbeddedPostgres:
     data_dir.mkdir(parents=True, exist_ok=True)
     lock = _lock(data_dir)
     try:
-        words = _passwords(data_dir)
+        words = passwords(data_dir)
         let_in(data_dir)
         _initialise(data_dir, words["owner"])
         _bring_up(data_dir)
@@ -120,7 +120,19 @@ def running_postgres(data_dir: Path, seconds: float = START_SECONDS) -> Embedded
         if time.monotonic() > deadline:
             raise EmbeddedError(f"the database in {data_dir} is held by another process but does not answer")
         time.sleep(0.1)
-    return _server(data_dir, _passwords(data_dir), None)
+    return _server(data_dir, passwords(data_dir), None)
+
+
+def passwords(data_dir: Path) -> dict[str, str]:
+    """The three roles' passwords, made on first use; the file is readable by this user only."""
+    path = data_dir / "secrets"
+    if path.exists():
+        return json.loads(path.read_text("ascii"))
+    words = {role: secrets.token_hex(24) for role in ("owner", "app", "worker")}
+    draft = path.with_suffix(".new")
+    _write_private(draft, json.dumps(words))
+    draft.rename(path)
+    return words
 
 
 def _server(data_dir: Path, words: Mapping[str, str], lock: IO[str] | None) -> EmbeddedPostgres:
@@ -142,18 +154,6 @@ def _lock(data_dir: Path) -> IO[str]:
     handle.write(str(os.getpid()))
     handle.flush()
     return handle
-
-
-def _passwords(data_dir: Path) -> dict[str, str]:
-    """The three roles' passwords, made on first use; the file is readable by this user only."""
-    path = data_dir / "secrets"
-    if path.exists():
-        return json.loads(path.read_text("ascii"))
-    words = {role: secrets.token_hex(24) for role in ("owner", "app", "worker")}
-    draft = path.with_suffix(".new")
-    _write_private(draft, json.dumps(words))
-    draft.rename(path)
-    return words
 
 
 def _write_private(path: Path, text: str) -> None:

@@ -1,0 +1,86 @@
+"""Which services a process holds and how they find each other: the one place that knows all four."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import dataclass
+from typing import Any, Final
+
+import asyncpg
+
+from services.cli.prepare import partitions_of
+from services.cli.report import Refused
+from services.gateway.app import open_gateway
+from services.gateway.settings import GatewaySettings
+from services.ingest.app import open_ingest
+from services.ingest.settings import IngestSettings
+from services.scoring.app import open_scoring
+from services.scoring.settings import ScoringSettings
+from shared.bus import Bus, BusBroken, BusUnavailable
+from shared.bus.kafka import open_kafka
+from shared.bus.postgres import PostgresBus
+from shared.clock import Clock
+from shared.facts import ALL_TOPICS
+from shared.postgres import Database, DatabaseSettings, NotIsolated, open_database
+from shared.service import Service
+from shared.tenancy import Keyring
+
+GATEWAY: Final = "gateway"
+PORTS: Final = {GATEWAY: 8000, "ingest": 8001, "scoring": 8002, "nps": 8003}
+Opener = Callable[..., AbstractAsyncContextManager[Service]]
+_OPENERS: Mapping[str, tuple[Opener, Callable[[], Any]]] = {
+    "ingest": (open_ingest, IngestSettings),
+    "scoring": (open_scoring, ScoringSettings),
+}
+SERVICES: Final = (*_OPENERS, GATEWAY)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What every service of this process is handed."""
+
+    database: Database
+    bus: Bus
+    keyring: Keyring
+    clock: Clock
+
+
+async def open_parts(house: AsyncExitStack, settings: DatabaseSettings, kafka: str | None, clock: Clock) -> Parts:
+    """Pools, log and keyring, closed with the house. Raises Refused."""
+    try:
+        database = await open_database(settings)
+        house.push_async_callback(database.close)
+        bus = await _open_bus(database, settings, kafka)
+        house.push_async_callback(bus.close)
+    except (NotIsolated, BusBroken, BusUnavailable, OSError, asyncpg.PostgresError) as problem:
+        raise Refused(f"{type(problem).__name__}: {problem}") from problem
+    return Parts(database, bus, Keyring(database, clock), clock)
+
+
+async def open_services(house: AsyncExitStack, names: Sequence[str], parts: Parts) -> dict[str, Service]:
+    """The named services, the gateway last: it reaches the others of this process directly, the rest by their URLs."""
+    opened: dict[str, Service] = {}
+    for name in names:
+        if name != GATEWAY:
+            opener, settings = _OPENERS[name]
+            context = opener(settings(), parts.bus, parts.database, parts.keyring, parts.clock)
+            opened[name] = await house.enter_async_context(context)
+    if GATEWAY in names:
+        upstreams = {name: opened.get(name) or _url_of(name) for name in _OPENERS}
+        context = open_gateway(GatewaySettings(), upstreams, parts.database, parts.keyring, parts.clock)
+        opened[GATEWAY] = await house.enter_async_context(context)
+    return opened
+
+
+def _url_of(name: str) -> str:
+    return os.environ.get(f"GENKI_{name.upper()}_URL") or f"http://127.0.0.1:{PORTS[name]}"
+
+
+async def _open_bus(database: Database, settings: DatabaseSettings, kafka: str | None) -> Bus:
+    if kafka is not None:
+        return await open_kafka(kafka, ALL_TOPICS)
+    async with database.worker.acquire() as conn:
+        partitions = await partitions_of(conn)
+    if partitions is None:
+        raise BusBroken("the log has no topics: run `genki migrate`")
+    return PostgresBus(database.worker, partitions)

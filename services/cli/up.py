@@ -1,0 +1,55 @@
+"""`genki up`: the whole of Genki in one process, or one service of it."""
+
+import asyncio
+from typing import Annotated
+
+import structlog
+import uvloop
+from cyclopts import Parameter
+
+from services.cli.compose import SERVICES
+from services.cli.process import Plan, run
+from services.cli.report import Refused
+from services.cli.where import Where, claim_offset, parse_offset
+from shared import log as logging_setup
+from shared.clock import Clock
+
+
+def up(
+    *,
+    where: Where | None = None,
+    host: Annotated[str, Parameter(env_var="GENKI_HOST", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int | None, Parameter(env_var="GENKI_PORT", help="Port, 8000 by default; 0 takes a free one.")
+    ] = None,
+    empty: Annotated[bool, Parameter(negative=(), help="No demo tenant.")] = False,
+    only: Annotated[
+        str | None, Parameter(help="Services of this process, comma-separated; it then does not migrate.")
+    ] = None,
+    clock_offset: Annotated[str, Parameter(help="Shift every clock ahead, for rehearsals: 3d, 36h, 1d12h.")] = "0s",
+) -> None:
+    """Run Genki until SIGINT or SIGTERM; prints `ready http://H:N` when it takes requests.
+
+    Example: genki up --empty --port 8000
+    """
+    place = where or Where()
+    names = SERVICES if only is None else _names(only)
+    try:
+        offset = parse_offset(clock_offset)
+    except ValueError as problem:
+        raise Refused(str(problem)) from problem
+    claim_offset(place.data, offset)
+    logging_setup.configure()
+    if offset:
+        structlog.get_logger("genki.up").warning("clock_shifted", offset=str(offset), note="this is a rehearsal")
+    plan = Plan(place, host, port, names, Clock(offset), whole=only is None, demo=only is None and not empty)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run(plan))
+
+
+def _names(only: str) -> tuple[str, ...]:
+    asked = [name.strip() for name in only.split(",")]
+    unknown = sorted(set(asked) - set(SERVICES))
+    if unknown:
+        raise Refused(f"no service is called {', '.join(unknown)}; there are {', '.join(SERVICES)}")
+    return tuple(name for name in SERVICES if name in asked)
