@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND: Final = timedelta(microseconds=1)
-_STEP: Final = 900_000_000  # µs; every UTC offset change since 1900 that tzdata keeps at minutes falls on a quarter hour
+_STEP: Final = 900_000_000  # µs; local midnights fall on quarter hours of UTC, but for old local mean times
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class ContractChange:
-    """One contract fact with `effective_on` on or before T's day. `acv_after` in minor units of the reporting currency."""
+    """One contract fact with `effective_on` on or before T's day. `acv_after` in reporting minor units."""
 
     contract_id: str
     id: str

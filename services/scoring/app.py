@@ -12,17 +12,21 @@ from services.scoring.asof import Desk
 from services.scoring.assess import Assessor
 from services.scoring.consumer import NAME as CONSUMER
 from services.scoring.consumer import FoldLoop
+from services.scoring.coverage.api import coverage_routes
 from services.scoring.health.api import health_routes
+from services.scoring.nps.api import nps_routes
 from services.scoring.positions import Freshness, StoredPositions
 from services.scoring.settings import ScoringSettings
 from services.scoring.tenants import Tenants
 from services.scoring.ticker import Ticker
+from services.scoring.usage.api import usage_routes
 from shared.bus import Bus, BusUnavailable
 from shared.clock import Clock
 from shared.errors import Unavailable, install_handlers
 from shared.facts import CONSUMED_TOPICS
 from shared.http import Front
-from shared.http.health import OK, health_routes as probe_routes
+from shared.http.health import OK
+from shared.http.health import health_routes as probe_routes
 from shared.postgres import Database
 from shared.service import Ready, Service, Worker
 from shared.tenancy import Keyring
@@ -34,7 +38,7 @@ NAME: Final = "scoring"
 async def open_scoring(
     settings: ScoringSettings, bus: Bus, database: Database, keyring: Keyring, clock: Clock
 ) -> AsyncIterator[Service]:
-    """Scoring as a service: its workers fold, assess and tick until cancelled. Nothing is opened here that outlives it."""
+    """Scoring as a service: its workers fold, assess and tick until cancelled. Nothing opened here outlives it."""
     freshness = Freshness(database.worker, bus, CONSUMER, CONSUMED_TOPICS, clock)
     ready = _readiness(bus, database)
     http = _routes(Desk(database, clock, freshness), keyring, ready, clock)
@@ -61,8 +65,9 @@ def _routes(desk: Desk, keyring: Keyring, ready: Ready, clock: Clock) -> ASGIApp
     app.state.keyring = keyring
     install_handlers(app)
 
-    for routes in (health_routes(desk), account_routes(desk)):
-        app.include_router(routes)
+    doors = (health_routes, account_routes, coverage_routes, nps_routes, usage_routes)
+    for routes in doors:
+        app.include_router(routes(desk))
     app.router.routes.extend(probe_routes(ready, clock))
     return app
 

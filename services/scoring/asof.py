@@ -109,7 +109,7 @@ async def past(
 
 async def refuse_too_many(conn: Connection, tenant: int) -> None:
     """Raises TooManyAccounts above 100,000."""
-    if await conn.fetchval(_COUNT, tenant) > MAX_ACCOUNTS:
+    if (await conn.fetchval(_COUNT, tenant) or 0) > MAX_ACCOUNTS:
         raise TooManyAccounts
 
 
@@ -140,4 +140,3 @@ async def amounts_at(conn: Connection, terms: Terms, moment: Moment) -> Amounts:
     known = await Reader(conn, terms.tenant, moment, terms.settings).values()
     lives = (lifecycle(one, moment) for one in known.values())
     return amounts((life.value for life in lives if not life.churned), terms.settings.tiers)
-

@@ -45,7 +45,9 @@ DELETE FROM dirty WHERE ctid = ANY (ARRAY(SELECT ctid FROM dirty WHERE shard = $
 RETURNING tenant, account, received, since
 """
 _OLD: Final = f"SELECT {', '.join(STATE_COLUMNS)} FROM account_state WHERE tenant = $1 AND account = ANY($2)"
-_STANDING: Final = "SELECT account, ago, day, value, tier, score, band FROM standing WHERE tenant = $1 AND account = ANY($2)"
+_STANDING: Final = (
+    "SELECT account, ago, day, value, tier, score, band FROM standing WHERE tenant = $1 AND account = ANY($2)"
+)
 _FIRST_CONTACT: Final = "SELECT min(at) FROM contact WHERE tenant = $1 AND account = ANY($2) AND at <= $3"
 _FIRSTS: Final = """
 INSERT INTO first_facts AS f (tenant, shard, usage_day, contact_at) VALUES ($1, $2, $3, $4)
@@ -66,7 +68,7 @@ class Assessor:
         while True:
             started = asyncio.get_running_loop().time()
             try:
-                while await self.round() >= ROUND // 2:
+                while await self.round() >= ROUND // 2:  # noqa: ASYNC110 not a wait: the next round has work
                     await asyncio.sleep(0)
             except (Unavailable, OSError, TimeoutError) as problem:
                 log.warning("assessment_waits", reason=str(problem))
@@ -122,9 +124,7 @@ class Assessor:
         if changed_money:
             await conn.execute(_RECHECK, tenant, "money", moments[0].day)
 
-    async def _first_facts(
-        self, conn: Connection, shard: int, terms: Terms, accounts: list[int], now: Moment
-    ) -> bool:
+    async def _first_facts(self, conn: Connection, shard: int, terms: Terms, accounts: list[int], now: Moment) -> bool:
         """Whether the tenant's earliest usage or contact is earlier than was known: then all its accounts differ."""
         usage = await conn.fetchval(
             "SELECT min(first_day) FROM account_user WHERE tenant = $1 AND account = ANY($2)", terms.tenant, accounts
@@ -202,7 +202,7 @@ class Round:
     def _standings(
         self, found: Mapping[int, Mapping[int, Assessment]], kept: Mapping[tuple[int, int], tuple]
     ) -> dict[tuple[int, int], tuple]:
-        """The rows of `standing` that were judged again; an account that did not exist then has no value and no score."""
+        """The rows of `standing` judged again; an account that did not exist then has no value and no score."""
         rows: dict[tuple[int, int], tuple] = {}
         for ago in AGO:
             day = self.moments[ago].day
@@ -222,7 +222,9 @@ class Round:
         old = {row["account"]: row for row in await self.conn.fetch(_OLD, self.terms.tenant, sorted(live))}
         rows = {account: self._row(account, one, standing) for account, one in live.items()}
         changed = {
-            account: row for account, row in rows.items() if account not in old or not same_state(_utc(old[account]), row)
+            account: row
+            for account, row in rows.items()
+            if account not in old or not same_state(_utc(old[account]), row)
         }
         await merge(self.conn, UPSERT_STATE, (tuple(row.values()) for row in changed.values()))
         await merge(self.conn, COUNTER, self._counters(old, changed))
@@ -250,7 +252,4 @@ def _money_changed(kept: Mapping[tuple[int, int], tuple], standing: Mapping[tupl
 
 
 def _utc(row: Any) -> dict[str, Any]:
-    return {
-        name: value.astimezone(UTC) if isinstance(value, datetime) else value for name, value in row.items()
-    }
-
+    return {name: value.astimezone(UTC) if isinstance(value, datetime) else value for name, value in row.items()}

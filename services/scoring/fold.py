@@ -39,7 +39,8 @@ INSERT INTO scoring.conflict (tenant, at, type, id, payload)
 SELECT * FROM unnest($1::int[], $2::timestamptz[], $3::text[], $4::text[], $5::text[])
 """
 _ARCHIVE: Final = """
-INSERT INTO scoring.archive (month, topic, part, first_offset, next_offset, received_from, received_to, facts, bus, body)
+INSERT INTO scoring.archive
+  (month, topic, part, first_offset, next_offset, received_from, received_to, facts, bus, body)
 SELECT date_trunc('month', received_to AT TIME ZONE 'UTC')::date, topic, part, lo, hi, received_from, received_to,
        facts, $8, body
 FROM unnest($1::text[], $2::int[], $3::bigint[], $4::bigint[], $5::timestamptz[], $6::timestamptz[], $7::int[],

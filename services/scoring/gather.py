@@ -142,9 +142,7 @@ def _account_fields(fact: facts.Account) -> Iterable[tuple[str, str | None]]:
 
 
 ACCOUNT_FIELDS: Final = tuple(
-    name
-    for name in facts.Account.__struct_fields__
-    if name not in (*_DEFAULTED, "account_id", "at", "currency")
+    name for name in facts.Account.__struct_fields__ if name not in (*_DEFAULTED, "account_id", "at", "currency")
 )
 
 

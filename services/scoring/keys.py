@@ -19,7 +19,8 @@ class KeyMap:
         self._cache: dict[Id, int] = {}
         self._find = f"""SELECT w.tenant, w.id, k.{number} FROM unnest($1::int[], $2::text[]) AS w(tenant, id)
             JOIN {table} k ON k.tenant = w.tenant AND k.{text} = w.id"""
-        self._add = f"""INSERT INTO {table} (tenant, {text}) SELECT tenant, id FROM unnest($1::int[], $2::text[]) AS w(tenant, id)
+        self._add = f"""INSERT INTO {table} (tenant, {text})
+            SELECT tenant, id FROM unnest($1::int[], $2::text[]) AS w(tenant, id)
             ORDER BY 1, 2 ON CONFLICT DO NOTHING RETURNING tenant, {text}, {number}"""
 
     async def of(self, wanted: Iterable[Id]) -> dict[Id, int]:

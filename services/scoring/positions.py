@@ -21,8 +21,8 @@ SELECT $1, $2, topic, part, 0 FROM unnest($3::text[], $4::int[]) AS w(topic, par
 """
 # Marks partitions whose every record was applied when we looked. Rows that a fold holds are skipped: it tells itself.
 _CAUGHT_UP: Final = """
-WITH l AS (SELECT topic, part FROM bus.position p JOIN unnest($3::text[], $4::int[], $5::bigint[]) AS e(topic, part, ends)
-           USING (topic, part)
+WITH l AS (SELECT topic, part FROM bus.position p
+           JOIN unnest($3::text[], $4::int[], $5::bigint[]) AS e(topic, part, ends) USING (topic, part)
            WHERE p.bus = $1 AND p.consumer = $2 AND p.next >= e.ends ORDER BY topic, part FOR UPDATE OF p SKIP LOCKED)
 UPDATE bus.position p SET caught_up_at = $6 FROM l
 WHERE p.bus = $1 AND p.consumer = $2 AND p.topic = l.topic AND p.part = l.part
@@ -32,8 +32,8 @@ _FRESH_TO: Final = """
 SELECT least(
   (SELECT min(greatest(caught_up_at, applied_received)) FROM bus.position WHERE bus = $1 AND consumer = $2),
   (SELECT min(received) FROM dirty), (SELECT min(received) FROM bus.outbox)) AS fresh_to,
-  (SELECT count(*) FROM bus.position WHERE bus = $1 AND consumer = $2 AND greatest(caught_up_at, applied_received) IS NULL)
-  AS unknown
+  (SELECT count(*) FROM bus.position
+   WHERE bus = $1 AND consumer = $2 AND greatest(caught_up_at, applied_received) IS NULL) AS unknown
 """
 
 

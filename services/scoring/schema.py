@@ -20,16 +20,16 @@ def state_statements(schema: str) -> list[str]:
     """Everything that makes an empty derived state in `schema`, grants and row-level security included."""
     sql = files("services.scoring").joinpath("state.sql").read_text().replace("{schema}", schema)
     statements = [part.strip() for part in sql.split(";\n") if part.strip()]
-    for part in range(SEEN_PARTITIONS):
-        statements.append(
-            f"CREATE TABLE {schema}.fact_seen_{part} PARTITION OF {schema}.fact_seen "
-            f"FOR VALUES WITH (MODULUS {SEEN_PARTITIONS}, REMAINDER {part})"
-        )
-    for year in range(FIRST_YEAR, LAST_YEAR + 1):
-        statements.append(
-            f"CREATE TABLE {schema}.usage_{year} PARTITION OF {schema}.usage "
-            f"FOR VALUES FROM ('{year}-01-01') TO ('{year + 1}-01-01')"
-        )
+    statements += [
+        f"CREATE TABLE {schema}.fact_seen_{part} PARTITION OF {schema}.fact_seen "
+        f"FOR VALUES WITH (MODULUS {SEEN_PARTITIONS}, REMAINDER {part})"
+        for part in range(SEEN_PARTITIONS)
+    ]
+    statements += [
+        f"CREATE TABLE {schema}.usage_{year} PARTITION OF {schema}.usage "
+        f"FOR VALUES FROM ('{year}-01-01') TO ('{year + 1}-01-01')"
+        for year in range(FIRST_YEAR, LAST_YEAR + 1)
+    ]
     statements.append(f"CREATE TABLE {schema}.usage_other PARTITION OF {schema}.usage DEFAULT")
     for table in ISOLATED:
         app = "" if table == "fact_seen" else "SELECT"

@@ -31,9 +31,7 @@ UPSERT_STATE: Final = Target(
 )
 STANDING: Final = Target(
     "standing",
-    columns(
-        "tenant int, account int, ago smallint, day date, value bigint, tier text, score float8, band text"
-    ),
+    columns("tenant int, account int, ago smallint, day date, value bigint, tier text, score float8, band text"),
     "ON CONFLICT (tenant, account, ago) DO UPDATE SET day = excluded.day, value = excluded.value,"
     " tier = excluded.tier, score = excluded.score, band = excluded.band",
     3,
@@ -112,7 +110,9 @@ def orders(found: Assessment) -> Row:
 def call_order(found: Assessment) -> str:
     """The "call first" key as text that sorts alike in byte order."""
     soon, priority, not_red, fired, no_acv, negative_acv, _ = found.call_first_key
-    return f"{int(soon)}{priority}{int(not_red)}{99 + fired:02d}{int(no_acv)}{LAST + negative_acv:020d}{found.account_id}"
+    return (
+        f"{int(soon)}{priority}{int(not_red)}{99 + fired:02d}{int(no_acv)}{LAST + negative_acv:020d}{found.account_id}"
+    )
 
 
 def same_state(old: Mapping[str, Any], new: Row) -> bool:

@@ -44,7 +44,7 @@ async def tenant_job(conn: Connection, tenant: int, base: TenantSettings, now: d
     asked = await conn.fetch(_TAKE, tenant)
     since: dict[str, date] = {}
     for row in asked:
-        since[row["kind"]] = min(since.get(row["kind"], row["since"]), row["since"])
+        since[row["kind"]] = min(since.get(row["kind"], date.max), row["since"])
     if "csm" in since:
         csms = sorted({row["key"] for row in asked if row["kind"] == "csm"})
         await conn.execute(_MARK_CSMS, tenant, now, since["csm"], csms)
@@ -85,5 +85,3 @@ def between(was: Amounts, now: Amounts) -> Iterable[tuple[int, int]]:
         ends = sorted((_BEYOND if before is None else before, _BEYOND if after is None else after))
         if ends[0] < ends[1]:
             yield ends[0], ends[1]
-
-

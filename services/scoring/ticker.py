@@ -91,7 +91,10 @@ class Ticker:
             )
             if csms:
                 await conn.execute(
-                    _RECHECK, [row["tenant"] for row in csms], [row["key"] for row in csms], [self._day(r) for r in csms]
+                    _RECHECK,
+                    [row["tenant"] for row in csms],
+                    [row["key"] for row in csms],
+                    [self._day(r) for r in csms],
                 )
 
     def _day(self, row) -> date:

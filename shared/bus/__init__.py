@@ -70,7 +70,7 @@ class Bus(Protocol):
     partitions: int
 
     async def publish(self, records: Sequence[Outgoing], timeout: float) -> None:
-        """Returns when every record is durable. Raises BusUnavailable after `timeout` seconds: then nothing is known."""
+        """Returns when every record is durable. Raises BusUnavailable after `timeout` s: then nothing is known."""
         ...
 
     async def ends(self, topics: Iterable[str]) -> dict[Place, int]:

@@ -24,7 +24,8 @@ WITH i AS (
   SELECT * FROM unnest($1::text[], $2::int[], $3::timestamptz[], $4::int[], $5::bytea[])
   WITH ORDINALITY AS i(topic, part, received, facts, body, n)),
 w AS (SELECT topic, part, count(*) AS records FROM i GROUP BY topic, part),
-l AS (SELECT h.topic, h.part, h.next FROM bus.head h JOIN w USING (topic, part) ORDER BY h.topic, h.part FOR UPDATE OF h),
+l AS (
+  SELECT h.topic, h.part, h.next FROM bus.head h JOIN w USING (topic, part) ORDER BY h.topic, h.part FOR UPDATE OF h),
 m AS (
   UPDATE bus.head h SET next = l.next + w.records FROM l JOIN w USING (topic, part)
   WHERE h.topic = l.topic AND h.part = l.part RETURNING h.topic, h.part, l.next AS first)

@@ -28,8 +28,8 @@ def account_routes(desk: Desk) -> APIRouter:
     async def accounts(
         asker: Annotated[Principal, reader], limit: Limit = None, cursor: Cursor = None, as_of: AsOf = None
     ) -> Response:
-        """Every account that is not churned: by priority, band, ACV, id; each with its change against 1, 7 and 28 days ago
-        and the rules that say it needs action."""
+        """Every account that is not churned: by priority, band, ACV, id; each with its change against 1, 7 and 28 days
+        ago and the rules that say it needs action."""
         size = parse_limit(limit)
         stamp = fingerprint("accounts", as_of)
         after = decode_cursor(cursor, stamp, *_TYPES)

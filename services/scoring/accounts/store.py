@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-import asyncpg
-
 from services.scoring.asof import Question
 
 _KEY: Final = "SELECT account FROM scoring.account_key WHERE tenant = $1 AND account_id = $2"
@@ -29,7 +27,7 @@ async def key_of(question: Question, account_id: str) -> int | None:
     return await question.conn.fetchval(_KEY, question.tenant, account_id)
 
 
-async def one(question: Question, account_id: str) -> asyncpg.Record | None:
+async def one(question: Question, account_id: str) -> Mapping[str, Any] | None:
     """How the account stands now."""
     return await question.conn.fetchrow(_ONE, question.tenant, account_id)
 
@@ -41,4 +39,4 @@ async def page(question: Question, after: tuple[int, int, int, str], limit: int)
 
 async def live_total(question: Question) -> int:
     """Accounts that are not churned."""
-    return int(await question.conn.fetchval(_LIVE, question.tenant))
+    return int(await question.conn.fetchval(_LIVE, question.tenant) or 0)

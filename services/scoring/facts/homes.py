@@ -46,9 +46,7 @@ SELECT u.tenant, u.account, u.person, min(u.day), max(u.day)
 FROM unnest($1::int[], $2::int[], $3::int[]) AS w(tenant, account, person)
 JOIN usage u USING (tenant, account, person) GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
 """
-_MOVED: Final = Target(
-    "move", columns("tenant int, person int, day date, was int, account int"), "", 3
-)
+_MOVED: Final = Target("move", columns("tenant int, person int, day date, was int, account int"), "", 3)
 Move = tuple[int, int, date, int, int]  # tenant, person, day, account before, account now
 
 

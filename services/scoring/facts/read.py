@@ -187,7 +187,9 @@ class Reader:
         ids = {row["account"]: row["ids"] for row in await self._family(_IDS, accounts, day, self._moment.at)}
         last = await self._last_days(spans, windows)
         return {
-            account: _usage_at(spans.get(account), windows.get(account), last.get(account), ids.get(account, 0), features)
+            account: _usage_at(
+                spans.get(account), windows.get(account), last.get(account), ids.get(account, 0), features
+            )
             for account in set(spans) | set(ids)
         }
 
@@ -242,16 +244,12 @@ class Reader:
             persons[person] = max(persons.get(person, version), version)
         tz = self._moment.tz
         return {
-            account: [
-                PersonScore(str(person), score, at, day_of(at, tz)) for person, (at, _, score) in persons.items()
-            ]
+            account: [PersonScore(str(person), score, at, day_of(at, tz)) for person, (at, _, score) in persons.items()]
             for account, persons in latest.items()
         }
 
 
-def _usage_at(
-    span: Any, window: Any, last_day: date | None, ids: int, features: Mapping[int, str]
-) -> UsageAt:
+def _usage_at(span: Any, window: Any, last_day: date | None, ids: int, features: Mapping[int, str]) -> UsageAt:
     first = None if span is None else span["first_day"]
     if window is None:
         return UsageAt(first, last_day, ids=ids)

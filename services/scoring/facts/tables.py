@@ -9,7 +9,8 @@ KEEP: Final = "ON CONFLICT DO NOTHING"
 USAGE: Final = Target(
     "usage",
     columns(
-        "tenant int, account int, person int, feature int, day date, implied boolean, events bigint, last_at timestamptz"
+        "tenant int, account int, person int, feature int, day date, implied boolean, events bigint,"
+        " last_at timestamptz"
     ),
     "ON CONFLICT (tenant, account, person, feature, day, implied) DO UPDATE SET "
     "events = usage.events + excluded.events, last_at = greatest(usage.last_at, excluded.last_at)",

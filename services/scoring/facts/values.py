@@ -1,6 +1,5 @@
 """From stored attribute versions to the values the rules read: dates, money in the reporting currency, traits. Pure."""
 
-from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Any, Final
 
@@ -10,7 +9,7 @@ from shared.money import convert
 from shared.tenant_settings import TenantSettings
 
 Version = tuple[datetime, str, str | None]  # at, id, value as JSON text (None = cleared)
-Fold = Mapping[str, Version]  # field → the version in force
+Fold = dict[str, Version]  # field → the version in force
 _DATES: Final = ("customer_since", "renewal_on")
 _MONEY: Final = ("acv", "potential_acv")
 _TRAIT: Final = "traits."

@@ -25,7 +25,7 @@ def health_routes(desk: Desk) -> APIRouter:
     async def health(
         account_id: str, asker: Annotated[Principal, Depends(require(Right.READ))], as_of: AsOf = None
     ) -> Response:
-        """The score with every dimension's value, weight, contribution and inputs; a cap that bites is a row of its own.
+        """The score with every dimension's value, weight, contribution and inputs; a cap that bites is its own row.
         All eight dimensions are listed, null without data; a churned account has no score."""
         async with desk.question(asker, as_of) as question:
             answer = await (_live if question.live else _past)(question, account_id)

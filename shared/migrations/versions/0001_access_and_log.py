@@ -21,8 +21,9 @@ CREATE TABLE access.key (
 );
 CREATE INDEX ON access.key (tenant, created_at);
 
-CREATE TABLE bus.head (topic text NOT NULL, part int NOT NULL, next bigint NOT NULL DEFAULT 0, PRIMARY KEY (topic, part))
-  WITH (fillfactor = 50);
+CREATE TABLE bus.head (
+  topic text NOT NULL, part int NOT NULL, next bigint NOT NULL DEFAULT 0, PRIMARY KEY (topic, part)
+) WITH (fillfactor = 50);
 CREATE TABLE bus.log (
   topic text NOT NULL, part int NOT NULL, off bigint NOT NULL, day date NOT NULL, received timestamptz NOT NULL,
   facts int NOT NULL, body bytea NOT NULL, PRIMARY KEY (topic, part, off, day)
