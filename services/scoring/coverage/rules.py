@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from fractions import Fraction
 from math import ceil
+from typing import Final
 
 from services.scoring.account import AccountAt, Moment, Touch
 from services.scoring.lifecycle.rules import Lifecycle
@@ -80,3 +81,45 @@ def group_coverage(
     window = str(settings.of(next(iter(counts))).window) if len(counts) == 1 else None
     shortfall = max(0, ceil(wanted) - covered)
     return GroupCoverage(total, covered, covered / total, float(wanted / total), window, shortfall)
+
+
+Key = str | None  # of a group; None = nobody
+ByTier = Mapping[str, tuple[int, int]]  # tier → (eligible, covered)
+WHOLE: Final = "tenant"  # the key of the one group that is everybody
+SOON_DAYS: Final = 14
+
+
+def tally(accounts: Iterable[tuple[Key, str, bool | None]]) -> dict[Key, dict[str, tuple[int, int]]]:
+    """(eligible, covered) by group and tier of accounts that are not churned, given as (group, tier, covered).
+
+    A group stands here with its first account, eligible or not."""
+    found: dict[Key, dict[str, tuple[int, int]]] = {}
+    for key, tier, is_covered in accounts:
+        tiers = found.setdefault(key, {})
+        counted, covered = tiers.get(tier, (0, 0))
+        tiers[tier] = (counted + (is_covered is not None), covered + (is_covered is True))
+    return found
+
+
+def due_soon(day: date, due_day: date, within: int = SOON_DAYS) -> bool:
+    """Whether a covered account falls out within so many calendar days of T's day."""
+    return due_day <= day + timedelta(days=within)
+
+
+def together(groups: Iterable[ByTier]) -> dict[str, tuple[int, int]]:
+    """All groups as one."""
+    total: dict[str, tuple[int, int]] = {}
+    for tiers in groups:
+        for tier, (eligible, covered) in tiers.items():
+            before = total.get(tier, (0, 0))
+            total[tier] = (before[0] + eligible, before[1] + covered)
+    return total
+
+
+def listed_keys(by: str, keys: Iterable[Key]) -> list[Key]:
+    """The groups in their order: everybody as one, the three tiers even when empty, the others by key, nobody last."""
+    if by == "tenant":
+        return [WHOLE]
+    if by == "tier":
+        return list(TIERS)
+    return sorted(set(keys), key=lambda key: (key is None, key or ""))
