@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from services.ingest import store
+from services.ingest import openapi, store
 from services.ingest.askers import Askers
 from services.ingest.body import read_body
 from services.ingest.domain.message import read_call
@@ -57,6 +57,7 @@ class Api:
             )
         ]
         return [
+            Route("/openapi.json", openapi.route_of([route.path for route in tracking]), methods=["GET"]),
             Route("/v1/events", self.events, methods=["POST"]),
             *tracking,
             Route("/v1/m", for_browsers(sdk_metrics), methods=["POST", "OPTIONS"]),

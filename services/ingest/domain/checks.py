@@ -75,14 +75,10 @@ def is_junk(text: str) -> bool:
 
 def ident(text: str, field: str) -> str:
     """An id that may stand. Code: junk_id."""
-    if (len(text) < 10 and text.lower() in JUNK) or "#" in text or text[:1].isspace() or text[-1:].isspace():
-        _ident_slowly(text, field)
-    return text
-
-
-def _ident_slowly(text: str, field: str) -> None:
-    if is_junk(text):
+    # What neither is short nor has a blank at an end nor # cannot be junk: the hot path stops there.
+    if (len(text) < 10 or "#" in text or text[0] <= " " or text[-1] <= " ") and is_junk(text):
         raise Refused("junk_id", f"{field} is empty, a placeholder, or holds #")
+    return text
 
 
 def money(raw: bytes, field: str, currency: str) -> str:

@@ -25,14 +25,14 @@ NOTHING: Final = msgspec.Raw(b"null")
 _Text = str | int | None
 
 
-class Context(msgspec.Struct):
+class Context(msgspec.Struct, gc=False):
     """What of a message's context bears on facts."""
 
     groupId: _Text = None  # noqa: N815 - the wire's name
     traits: msgspec.Raw = NOTHING
 
 
-class Message(msgspec.Struct):
+class Message(msgspec.Struct, gc=False):
     """One call, the fields that bear on facts. Everything else an SDK sends is ignored."""
 
     type: str | None = None
@@ -52,7 +52,7 @@ class Message(msgspec.Struct):
     properties: msgspec.Raw = NOTHING
 
 
-class Envelope(msgspec.Struct):
+class Envelope(msgspec.Struct, gc=False):
     """What surrounds the messages of a batch."""
 
     batch: list[msgspec.Raw]

@@ -22,13 +22,13 @@ Outcome = Literal["reached", "replied", "no_answer", "bounced", "cancelled", "pl
 Change = Literal["new", "expansion", "contraction", "renewal", "churn", "reactivation"]
 
 
-class Sent(msgspec.Struct, kw_only=True, tag_field="type", forbid_unknown_fields=True):
+class Sent(msgspec.Struct, kw_only=True, tag_field="type", forbid_unknown_fields=True, gc=False):
     """What every item may carry."""
 
     id: FactId | None = None
 
 
-class SentUsage(Sent, tag="usage"):
+class SentUsage(Sent, tag="usage", gc=False):
     """One person used one feature."""
 
     at: str
@@ -39,7 +39,7 @@ class SentUsage(Sent, tag="usage"):
     properties: msgspec.Raw = ABSENT
 
 
-class SentAccount(Sent, tag="account"):
+class SentAccount(Sent, tag="account", gc=False):
     """What is said of an account; here null clears."""
 
     account_id: Id
@@ -61,7 +61,7 @@ class SentAccount(Sent, tag="account"):
     traits: dict[str, Any] | None | UnsetType = UNSET
 
 
-class SentPerson(Sent, tag="person"):
+class SentPerson(Sent, tag="person", gc=False):
     """What is said of a person, in an account or of the person alone."""
 
     person_id: Id
@@ -74,7 +74,7 @@ class SentPerson(Sent, tag="person"):
     deactivated: bool | None = None
 
 
-class SentContact(Sent, tag="contact"):
+class SentContact(Sent, tag="contact", gc=False):
     """One touch, with one account or with many at once."""
 
     account_id: Id
@@ -92,7 +92,7 @@ class SentContact(Sent, tag="contact"):
     recorded_at: str | None = None
 
 
-class SentContract(Sent, tag="contract"):
+class SentContract(Sent, tag="contract", gc=False):
     """One change of one contract."""
 
     account_id: Id
@@ -107,7 +107,7 @@ class SentContract(Sent, tag="contract"):
     recorded_at: str | None = None
 
 
-class SentCsm(Sent, tag="csm"):
+class SentCsm(Sent, tag="csm", gc=False):
     """What is said of a customer success manager."""
 
     csm_id: Id

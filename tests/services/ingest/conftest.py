@@ -51,6 +51,7 @@ class House:
                 "INSERT INTO access.key (key_id, tenant, kind, role, secret_hash) VALUES ($1, $2, $3, $4, $5)",
                 key.key_id, tenant, kind, role, key.secret_hash,
             )  # fmt: skip
+        assert isinstance(tenant, int)
         self.tenants.append(tenant)
         self.keys.append(keys)
 
