@@ -38,6 +38,7 @@ from shared.refusals import (
 __all__ = [
     "MAX_ERRORS",
     "REQUEST_ID",
+    "TOLD",
     "BadRequest",
     "Conflict",
     "Fault",
@@ -62,6 +63,7 @@ __all__ = [
     "request_id_of",
 ]
 
+TOLD: Final = "genki.told"  # the scope key that says: this failure is in the log already
 REQUEST_ID: Final = "genki.request_id"  # the scope key under which every layer finds the request's id
 _log = structlog.get_logger("genki.errors")
 
@@ -106,5 +108,6 @@ async def _on_refusal(request: Request, error: Exception) -> Response:
 
 async def _on_unexpected(request: Request, error: Exception) -> Response:
     request_id = request_id_of(request.scope)
+    request.scope[TOLD] = True
     _log.error("request_failed", request_id=request_id, exc_info=error)
     return problem_response(Unexpected(), request_id)

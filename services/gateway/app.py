@@ -15,8 +15,8 @@ from services.gateway.domain.access import Rule, Table
 from services.gateway.settings import GatewaySettings
 from services.gateway.upstream import Inside, Outside, Upstream, state_of
 from shared.clock import Clock
-from shared.errors import MethodNotAllowed, NotFound, Unavailable, install_handlers
-from shared.http import ROUTE, Front
+from shared.errors import MethodNotAllowed, NotFound, Unavailable
+from shared.http import ROUTE, Front, front
 from shared.http.health import OK, health_routes
 from shared.postgres import Database
 from shared.service import Ready, Service
@@ -93,7 +93,7 @@ def _own(
 ) -> ASGIApp:
     app = FastAPI(openapi_url=None)
     app.state.keyring = keyring
-    install_handlers(app)
+    front(app, NAME)
     app.include_router(key_routes(database, keyring, clock))
     app.include_router(summary_route(behind))
     description = Description(behind, app.openapi(), settings.document_seconds)

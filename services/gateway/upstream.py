@@ -21,7 +21,8 @@ _HOP: Final = frozenset(
     b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer transfer-encoding "
     b"upgrade".split()
 )
-_NOT_ASKED: Final = _HOP | {b"host", b"expect", b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-request-id"}
+_FORWARDED: Final = {b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"}
+_NOT_ASKED: Final = _HOP | _FORWARDED | {b"expect", b"x-request-id"}
 _NOT_TOLD: Final = _HOP | {b"date", b"server"}
 Headers = list[tuple[bytes, bytes]]
 
@@ -200,7 +201,7 @@ def _asked_headers(scope: Scope) -> list[tuple[str, str]]:
     headers = [(n.decode("latin-1"), _text(v)) for n, v in scope["headers"] if n not in dropped]
     headers.append(("x-request-id", scope[REQUEST_ID]))
     if scope.get("client"):
-        headers.append(("x-forwarded-for", scope["client"][0]))
+        headers += [("x-forwarded-for", scope["client"][0]), ("x-forwarded-proto", scope["scheme"])]
     return headers
 
 

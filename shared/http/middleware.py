@@ -4,12 +4,12 @@ Where one process holds several services a request passes several fronts. The ou
 line and the headers; the inner ones keep their own body limit and turn their own failures into problems."""
 
 import asyncio
+import os
 import re
 import time
 from collections.abc import Callable
 from typing import Any, Final
 from urllib.parse import quote, unquote
-from uuid import uuid4
 
 import structlog
 from starlette.applications import Starlette
@@ -18,7 +18,16 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared import metrics
-from shared.errors import REQUEST_ID, Refusal, TooLarge, Unexpected, install_handlers, problem_response, refusal_of
+from shared.errors import (
+    REQUEST_ID,
+    TOLD,
+    Refusal,
+    TooLarge,
+    Unexpected,
+    install_handlers,
+    problem_response,
+    refusal_of,
+)
 from shared.tenancy import PRINCIPAL
 
 ROUTE: Final = "genki.route"  # the scope key of a route's template, where the router cannot know it
@@ -148,12 +157,25 @@ register_url_convertor("id", IdConvertor())  # before any route is compiled: Sta
 class _Passage:
     """One request on its way through one front."""
 
-    __slots__ = ("_limit", "_muted", "_open", "_outer", "_receive", "_refusal", "_send", "bytes_in", "scope", "status")
+    __slots__ = (
+        "_complete",
+        "_limit",
+        "_muted",
+        "_open",
+        "_outer",
+        "_receive",
+        "_refusal",
+        "_send",
+        "bytes_in",
+        "scope",
+        "status",
+    )
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, limit: int, *, outer: bool) -> None:
         self.scope, self._receive, self._send = scope, receive, send
         self._limit, self._outer = limit, outer
         self._open = True  # the body has not ended
+        self._complete = False  # the answer has ended
         self._muted = False  # a refusal took the place of the application's answer
         self._refusal: Refusal | None = None
         self.bytes_in = 0
@@ -202,8 +224,13 @@ class _Passage:
                 message = {**message, "headers": _with_headers(message, self.scope[REQUEST_ID])}
         if not self._muted:
             await self._send(message)
+            self._complete = message["type"] == "http.response.body" and not message.get("more_body", False)
 
     async def _fail(self, error: Exception) -> None:
+        if self._complete:  # answered in full (Starlette raises again what it has told): nothing to cut off
+            if TOLD not in self.scope:
+                _log.error("failed_after_answer", request_id=self.scope[REQUEST_ID], exc_info=error)
+            return
         refusal = self._refusal or refusal_of(error)
         if self.status or isinstance(refusal, Unexpected):
             if self.status and not self._outer:
@@ -235,7 +262,7 @@ def _request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _ID.fullmatch(value):
             return value.decode("ascii")
-    return uuid4().hex
+    return os.urandom(16).hex()
 
 
 def _declared(scope: Scope) -> int:

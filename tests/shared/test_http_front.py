@@ -184,3 +184,14 @@ async def test_an_id_may_hold_a_slash(client: httpx2.AsyncClient, sent: str, mea
 
 async def test_an_id_with_a_slash_has_its_plain_path_in_the_description(client: httpx2.AsyncClient) -> None:
     assert "/v1/ids/{thing_id}/tail" in (await client.get("/openapi.json")).json()["paths"]
+
+
+async def test_a_failure_inside_a_whole_application_is_told_once() -> None:
+    app = application()
+    app.user_middleware.clear()  # the front stands outside the framework's own error layer
+    transport = httpx2.ASGITransport(Front(app, "outside"))
+    with structlog.testing.capture_logs() as lines:
+        async with httpx2.AsyncClient(transport=transport, base_url="http://genki") as client:
+            answer = await client.get("/broken")
+    assert (answer.status_code, answer.json()["code"]) == (500, "unexpected")
+    assert [line["event"] for line in lines] == ["request_failed", "request"]

@@ -18,6 +18,7 @@ async def test_a_checked_request_reaches_its_service_unchanged(client: httpx2.As
     assert (told["service"], told["method"], told["size"]) == ("scoring", "GET", 0)
     assert f"{told['path']}?{told['query']}" == path
     headers = dict(told["headers"])
+    assert f"http://{headers['host']}" == house.url
     assert headers["authorization"] == house.key("viewer")["Authorization"]
     assert headers["x-thing"].encode("latin-1").decode() == "Grüße"
     assert not told["principal"]

@@ -108,20 +108,20 @@ def test_a_fixed_segment_goes_before_a_parameter() -> None:
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-@pytest.mark.parametrize(
-    ("wish", "wrong"),
-    [
-        (KeyWish("write"), set()),
-        (KeyWish("server", label="crm", expires_at=NOW + timedelta(seconds=1)), set()),
-        (KeyWish("api", "viewer"), set()),
-        (KeyWish("api", "csm", "csm-1"), set()),
-        (KeyWish("root"), {("/kind", "unknown_kind")}),
-        (KeyWish("api"), {("/role", "unknown_role")}),
-        (KeyWish("api", "root"), {("/role", "unknown_role")}),
-        (KeyWish("write", "admin"), {("/role", "role_without_api")}),
-        (KeyWish("server", None, "csm-1"), {("/csm_id", "csm_without_api")}),
-        (KeyWish("write", expires_at=NOW), {("/expires_at", "in_past")}),
-    ],
-)
+WISHES: list[tuple[KeyWish, set[tuple[str, str]]]] = [
+    (KeyWish("write"), set()),
+    (KeyWish("server", label="crm", expires_at=NOW + timedelta(seconds=1)), set()),
+    (KeyWish("api", "viewer"), set()),
+    (KeyWish("api", "csm", "csm-1"), set()),
+    (KeyWish("root"), {("/kind", "unknown_kind")}),
+    (KeyWish("api"), {("/role", "unknown_role")}),
+    (KeyWish("api", "root"), {("/role", "unknown_role")}),
+    (KeyWish("write", "admin"), {("/role", "role_without_api")}),
+    (KeyWish("server", None, "csm-1"), {("/csm_id", "csm_without_api")}),
+    (KeyWish("write", expires_at=NOW), {("/expires_at", "in_past")}),
+]
+
+
+@pytest.mark.parametrize(("wish", "wrong"), WISHES)
 def test_a_wished_key_is_told_what_is_wrong_with_it(wish: KeyWish, wrong: set[tuple[str, str]]) -> None:
     assert {(fault.pointer, fault.code) for fault in faults_of(wish, NOW)} == wrong
