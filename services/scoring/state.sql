@@ -74,12 +74,14 @@ CREATE TABLE {schema}.response (
 CREATE INDEX ON {schema}.response (tenant, account, at);
 CREATE INDEX ON {schema}.response (tenant, at);
 CREATE INDEX ON {schema}.response (tenant, response_id);
+CREATE INDEX ON {schema}.response (tenant, person, survey_id) WHERE person IS NOT NULL;
 
 CREATE TABLE {schema}.invitation (
   tenant int NOT NULL, invitation_id text COLLATE "C" NOT NULL, kind text NOT NULL, survey_id text COLLATE "C" NOT NULL,
   account int, person int, at timestamptz NOT NULL, id text COLLATE "C" NOT NULL,
   PRIMARY KEY (tenant, invitation_id, kind)
 );
+CREATE INDEX ON {schema}.invitation (tenant, at);
 
 -- Accounts that wait for their assessment. since = the earliest day a change reaches back to (-infinity: all of it).
 CREATE TABLE {schema}.dirty (

@@ -1,0 +1,99 @@
+"""Routes of NPS: the figure, the answers, one account's figure."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import APIRouter, Depends, Query
+from fastapi.responses import Response
+
+from services.scoring.accounts.api import AsOf, Cursor, Limit
+from services.scoring.accounts.known import known_account
+from services.scoring.asof import Desk, Question
+from services.scoring.nps import store
+from services.scoring.nps.answers import counted, grouped, response_item
+from services.scoring.nps.rules import per_person, per_person_and_account
+from services.scoring.nps.shapes import AccountNps, NpsAnswer, ResponseList
+from shared.clock import from_micros, to_micros
+from shared.http import Json, decode_cursor, encode_cursor, fingerprint, listing, parse_day, parse_limit
+from shared.http.params import refuse
+from shared.tenancy import Principal, Right, require
+
+DEFAULT_DAYS: Final = 90
+From = Annotated[str | None, Query(alias="from", description="First day of the period; 90 days in all when absent.")]
+To = Annotated[str | None, Query(description="Last day of the period; the day of `as_of` when absent.")]
+By = Annotated[Literal["tenant", "account", "tier", "csm", "survey"], Query(description="What the groups are.")]
+Ids = Annotated[list[str], Query(description="Only these; given twice means either.")]
+_END: Final = datetime(9999, 12, 31, tzinfo=UTC)
+
+
+def nps_routes(desk: Desk) -> APIRouter:
+    """`GET /v1/nps`, `GET /v1/responses`, `GET /v1/accounts/{account_id}/nps`."""
+    routes = APIRouter(tags=["nps"])
+    reader = Depends(require(Right.READ))
+
+    @routes.get("/v1/nps", response_model=NpsAnswer, summary="Net promoter score")
+    async def nps(
+        asker: Annotated[Principal, reader], first: From = None, to: To = None, by: By = "tenant", as_of: AsOf = None
+    ) -> Response:
+        """Each person's latest score in the period; by account, tier and CSM the latest per person and account, by
+        survey the latest in that survey. Accounts are grouped as they stood at the end of the period."""
+        async with desk.question(asker, as_of) as question:
+            return Json(question.stamped(await _nps(question, _period(question, first, to), by)))
+
+    @routes.get("/v1/responses", response_model=ResponseList, summary="What customers answered")
+    async def responses(
+        asker: Annotated[Principal, reader], account_id: Ids = [], survey_id: Ids = [], limit: Limit = None,  # noqa: B006
+        cursor: Cursor = None, as_of: AsOf = None,
+    ) -> Response:  # fmt: skip
+        """The latest answer per person and survey, with or without a score, the newest first."""
+        size, stamp = parse_limit(limit), fingerprint("responses", as_of, tuple(account_id), tuple(survey_id))
+        found = decode_cursor(cursor, stamp, int, str)
+        after = (from_micros(found[0]), found[1]) if found else (_END, "")
+        async with desk.question(asker, as_of) as question:
+            return Json(question.stamped(await _responses(question, after, size, stamp, account_id, survey_id)))
+
+    @routes.get("/v1/accounts/{account_id:id}/nps", response_model=AccountNps, summary="One account's NPS")
+    async def account_nps(
+        account_id: str, asker: Annotated[Principal, reader], first: From = None, to: To = None, as_of: AsOf = None
+    ) -> Response:
+        """The latest score of each person who answered for it. 404 for an id that no fact has named by then."""
+        async with desk.question(asker, as_of) as question:
+            account = await known_account(question, account_id)
+            period = _period(question, first, to)
+            answers = per_person_and_account(await store.scored(question, period, account))
+            told = counted(answers, await store.sent(question, period, account))
+            return Json(question.stamped({"account_id": account_id, **_days(period), **told}))
+
+    return routes
+
+
+def _period(question: Question, first: str | None, to: str | None) -> store.Period:
+    last = parse_day(to, "to") if to else question.day
+    begin = parse_day(first, "from") if first else last - timedelta(days=DEFAULT_DAYS - 1)
+    if begin > last:
+        refuse("from", "out_of_range", "Should not lie after `to`.")
+    return store.period_of(question, begin, last)
+
+
+def _days(period: store.Period) -> dict[str, date]:
+    return {"from": period.first, "to": period.last}
+
+
+async def _nps(question: Question, period: store.Period, by: str) -> dict[str, Any]:
+    responses = await store.scored(question, period)
+    invited = await store.sent(question, period)
+    named = sorted({one.account_id for one in (*responses, *invited) if one.account_id is not None})
+    asked = named if by in ("account", "tier", "csm") else []
+    groups = grouped(by, responses, invited, await store.standings(question, period, asked))
+    return {**_days(period), **counted(per_person(responses), invited), "groups": groups}
+
+
+async def _responses(
+    question: Question, after: tuple[datetime, str], size: int, stamp: str, accounts: list[str], surveys: list[str]
+) -> dict[str, Any]:
+    rows = await store.page(question, after, size + 1, accounts, surveys)
+    last = rows[size - 1] if len(rows) > size else None
+    cursor = encode_cursor([to_micros(last["at"].astimezone(UTC)), last["response_id"]], stamp) if last else None
+    items = [response_item(row) for row in rows[:size]]
+    total = await store.total(question, accounts, surveys)
+    return listing(items, total, cursor, filtered=bool(accounts or surveys))
