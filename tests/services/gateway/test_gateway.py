@@ -77,9 +77,7 @@ async def test_readyz_names_each_dependency(client: httpx2.AsyncClient, behind: 
 
 
 @pytest.mark.parametrize("behind", ["outside"], indirect=True)  # in one process they live and die together
-async def test_a_service_away_is_a_503_and_the_others_answer_on(
-    client: httpx2.AsyncClient, behind: Behind
-) -> None:
+async def test_a_service_away_is_a_503_and_the_others_answer_on(client: httpx2.AsyncClient, behind: Behind) -> None:
     await behind.hops["scoring"].aclose()
     answer = await client.get("/v1/usage", headers=behind.headers)
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
