@@ -1,33 +1,80 @@
 """`genki`: the command line. Exit codes: 0 done, 1 refused or failed (the reason on stderr), 2 wrong usage."""
 
 import sys
+from importlib.metadata import version
+from typing import Final
 
 from cyclopts import App, CycloptsError
 
-from services.cli import commands, doctor, up
 from services.cli.report import Refused, note, tell
 
 _HELP = "Genki: live health, coverage and NPS of your customers. `genki COMMAND --help` shows an example of each."
+_GROUPS: Final = {
+    "tenant": "Make tenants.",
+    "key": "Make, list and revoke keys.",
+    "settings": "Read and replace a tenant's settings.",
+    "import": "Bring files in.",
+}
+# The words of each command, where it lives, what it does, and an example for its help.
+_COMMANDS: Final = {
+    "up": ("up:up", "Run Genki until SIGINT or SIGTERM.", "up --empty --port 8000"),
+    "migrate": (
+        "commands:migrate",
+        "Bring the database to the newest schema and make the log's topics.",
+        "migrate --database postgresql://owner@db/genki --kafka kafka:9092 --partitions 24",
+    ),
+    "doctor": ("doctor:doctor", "Say what is wrong, in words.", "doctor --kafka kafka:9092"),
+    "tenant create": (
+        "commands:tenant_create",
+        "Make a tenant and its first keys.",
+        'tenant create "Acme K.K." --time-zone Asia/Tokyo --currency JPY',
+    ),
+    "key create": (
+        "commands:key_create",
+        "Make a key; it is shown once.",
+        "key create --tenant acme-1f2e3d4c --kind api --role csm --csm kato",
+    ),
+    "key list": (
+        "commands:key_list",
+        "List a tenant's keys, without their secrets.",
+        "key list --tenant acme-1f2e3d4c",
+    ),
+    "key revoke": ("commands:key_revoke", "End a key for good.", "key revoke Zk3JtQ0aVb2n"),
+    "settings get": (
+        "commands:settings_get",
+        "Write a tenant's settings document.",
+        "settings get settings.json --tenant acme-1f2e3d4c",
+    ),
+    "settings put": (
+        "commands:settings_put",
+        "Put a settings document in force.",
+        "settings put settings.json --tenant acme-1f2e3d4c",
+    ),
+    "import responses": (
+        "commands:import_responses",
+        "Import survey responses from CSV or XLSX.",
+        'import responses nps.csv --tenant acme-1f2e3d4c --map "Score=score" --set survey=2026-Q1',
+    ),
+}
 
 
 def build() -> App:
-    """The commands and their names."""
-    app = App(name="genki", help=_HELP, help_format="plaintext", exit_on_error=False, print_error=False)
-    app.command(up.up, name="up")
-    app.command(commands.migrate, name="migrate")
-    app.command(doctor.doctor, name="doctor")
-    tenant, key = App(name="tenant", help="Make tenants."), App(name="key", help="Make, list and revoke keys.")
-    tenant.command(commands.tenant_create, name="create")
-    key.command(commands.key_create, name="create")
-    key.command(commands.key_list, name="list")
-    key.command(commands.key_revoke, name="revoke")
-    settings = App(name="settings", help="Read and replace a tenant's settings.")
-    settings.command(commands.settings_get, name="get")
-    settings.command(commands.settings_put, name="put")
-    imports = App(name="import", help="Bring files in.")
-    imports.command(commands.import_responses, name="responses")
-    for group in (tenant, key, settings, imports):
-        app.command(group)
+    """The commands by name; each is imported when it is called, so that help is at hand at once."""
+    app = App(
+        name="genki",
+        help=_HELP,
+        version=version("genki"),
+        help_format="plaintext",
+        exit_on_error=False,
+        print_error=False,
+    )
+    groups: dict[str, App] = {"": app}
+    for words, (home, says, example) in _COMMANDS.items():
+        group, _, name = words.rpartition(" ")
+        if group not in groups:
+            groups[group] = App(name=group, help=_GROUPS[group])
+            app.command(groups[group])
+        groups[group].command(f"services.cli.{home}", name=name, help=f"{says}\n\nExample: genki {example}")
     return app
 
 

@@ -30,10 +30,7 @@ def tenant_create(
     where: Where | None = None,
     json: Json = False,
 ) -> None:
-    """Make a tenant and its first keys (shown this once), whether `genki up` runs or not.
-
-    Example: genki tenant create "Acme K.K." --time-zone Asia/Tokyo --currency JPY
-    """
+    """Make a tenant and its first keys (shown this once), whether `genki up` runs or not."""
     place = where or Where()
     with place.borrowed() as settings:
         made = asyncio.run(tenants.create_tenant(settings, name, time_zone, currency, place.clock().now()))
@@ -51,10 +48,7 @@ def key_create(
     where: Where | None = None,
     json: Json = False,
 ) -> None:
-    """Make a key; it is shown this once.
-
-    Example: genki key create --tenant acme-1f2e3d4c --kind api --role csm --csm kato
-    """
+    """Make a key; it is shown this once."""
     place = where or Where()
     wish = KeyWish(kind, role, csm, label, expires.astimezone() if expires else None)
     with place.borrowed() as settings:
@@ -63,10 +57,7 @@ def key_create(
 
 
 def key_list(*, tenant: Tenant, where: Where | None = None, json: Json = False) -> None:
-    """List a tenant's keys, newest first, without their secrets.
-
-    Example: genki key list --tenant acme-1f2e3d4c
-    """
+    """List a tenant's keys, newest first, without their secrets."""
     with (where or Where()).borrowed() as settings:
         keys = asyncio.run(tenants.list_keys(settings, tenant))
     lines = [f"{key['id']}  {key['kind']:6} {key['role'] or '-':8} {_state(key)}  {key['label'] or ''}" for key in keys]
@@ -74,10 +65,7 @@ def key_list(*, tenant: Tenant, where: Where | None = None, json: Json = False) 
 
 
 def key_revoke(key_id: str, /, *, where: Where | None = None, json: Json = False) -> None:
-    """End a key for good; effective within 5 s.
-
-    Example: genki key revoke Zk3JtQ0aVb2n
-    """
+    """End a key for good; effective within 5 s."""
     place = where or Where()
     with place.borrowed() as settings:
         asyncio.run(tenants.end_key(settings, key_id, place.clock().now()))
@@ -85,10 +73,7 @@ def key_revoke(key_id: str, /, *, where: Where | None = None, json: Json = False
 
 
 def settings_get(file: Path | None = None, /, *, tenant: Tenant, where: Where | None = None) -> None:
-    """Write a tenant's settings document to FILE, or to stdout.
-
-    Example: genki settings get settings.json --tenant acme-1f2e3d4c
-    """
+    """Write a tenant's settings document to FILE, or to stdout."""
     document = asyncio.run(_ask(where or Where(), tenant, "GET", "/v1/settings"))
     text = json.dumps(document, ensure_ascii=False, indent=2)
     if file is None:
@@ -99,10 +84,7 @@ def settings_get(file: Path | None = None, /, *, tenant: Tenant, where: Where | 
 
 
 def settings_put(file: Path, /, *, tenant: Tenant, where: Where | None = None, as_json: Json = False) -> None:
-    """Put a whole settings document in force.
-
-    Example: genki settings put settings.json --tenant acme-1f2e3d4c
-    """
+    """Put a whole settings document in force."""
     body = _read(file)
     document = asyncio.run(_ask(where or Where(), tenant, "PUT", "/v1/settings", body=body, kind="application/json"))
     tell(document, as_json, "the settings are in force")
@@ -120,10 +102,7 @@ def import_responses(
     where: Where | None = None,
     json: Json = False,
 ) -> None:
-    """Import survey responses from CSV or XLSX through the public door of the running Genki.
-
-    Example: genki import responses nps.csv --tenant acme-1f2e3d4c --map "Score=score" --set survey=2026-Q1
-    """
+    """Import survey responses from CSV or XLSX through the public door of the running Genki."""
     query = [("map", pair) for pair in map] + [("set", pair) for pair in set] + [("where", pair) for pair in where_]
     query += [("dry_run", "true")] if dry_run else []
     kind = "text/csv" if file.suffix.lower() != ".xlsx" else _XLSX
@@ -136,10 +115,7 @@ def import_responses(
 
 
 def migrate(*, partitions: int | None = None, where: Where | None = None, json: Json = False) -> None:
-    """Bring the database to the newest schema and make the log's topics; safe to repeat.
-
-    Example: genki migrate --database postgresql://owner@db/genki --kafka kafka:9092 --partitions 24
-    """
+    """Bring the database to the newest schema and make the log's topics; safe to repeat."""
     place = where or Where()
     with place.borrowed() as settings:
         count = asyncio.run(prepare(settings, place.kafka, partitions))

@@ -33,10 +33,7 @@ class Finding(NamedTuple):
 
 
 def doctor(*, where: Where | None = None, port: int = 8000, json: Json = False) -> None:
-    """Look at versions, disk, ports, clock, database and log, and say what is wrong.
-
-    Example: genki doctor --kafka kafka:9092
-    """
+    """Look at versions, disk, ports, clock, database and log, and say what is wrong."""
     place = where or Where()
     findings = [_python(), _disk(place.data), _port(place, port), _offset(place.data)]
     try:

@@ -18,7 +18,7 @@ import uvicorn
 from services.cli.compose import GATEWAY, PORTS, open_parts, open_services
 from services.cli.prepare import prepare
 from services.cli.report import Refused, note, tell
-from services.cli.where import Where
+from services.cli.where import Where, claim_offset
 from shared.clock import Clock
 from shared.embedded import EmbeddedError, EmbeddedPostgres, start_postgres
 from shared.postgres import DatabaseSettings
@@ -69,6 +69,7 @@ async def run(plan: Plan) -> None:
     async with AsyncExitStack() as house:
         sockets = _listen(house, plan)
         settings = await _database(house, plan)
+        claim_offset(plan.where.data, plan.clock.offset)
         if plan.whole and not stop.is_set():
             note("genki: bringing the database to the newest schema …")
             await prepare(settings, plan.where.kafka)

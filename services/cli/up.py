@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from services.cli.compose import SERVICES
 from services.cli.process import Plan, run
 from services.cli.report import Refused
-from services.cli.where import Where, claim_offset, parse_offset
+from services.cli.where import Where, parse_offset
 from shared import log as logging_setup
 from shared.clock import Clock
 
@@ -28,17 +28,13 @@ def up(
     ] = None,
     clock_offset: Annotated[str, Parameter(help="Shift every clock ahead, for rehearsals: 3d, 36h, 1d12h.")] = "0s",
 ) -> None:
-    """Run Genki until SIGINT or SIGTERM; prints `ready http://H:N` when it takes requests.
-
-    Example: genki up --empty --port 8000
-    """
+    """Run Genki until SIGINT or SIGTERM; prints `ready http://H:N` when it takes requests."""
     place = where or Where()
     names = SERVICES if only is None else _names(only)
     try:
         offset = parse_offset(clock_offset)
     except ValueError as problem:
         raise Refused(str(problem)) from problem
-    claim_offset(place.data, offset)
     logging_setup.configure()
     if offset:
         structlog.get_logger("genki.up").warning("clock_shifted", offset=str(offset), note="this is a rehearsal")
