@@ -164,6 +164,13 @@ class TestTenant:
         assert told["computed"] == "scan"
         return told
 
+    async def settings(self, **changes: Any) -> Any:
+        """Changes settings by the public route and settles: the document in force."""
+        answer = await self.call("PUT", "/v1/settings", changes)
+        assert answer.status_code == 200, answer.text
+        await self.house.settle()
+        return answer.json()
+
     def account(self, account_id: str, when: datetime | None = None, **fields: Any) -> facts.Account:
         """An account fact, told at `when` (default: now). Days as dates; money as text, in the tenant's currency."""
         money = {"currency": self.currency} if {"acv", "potential_acv"} & fields.keys() else {}

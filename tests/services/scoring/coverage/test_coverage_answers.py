@@ -12,17 +12,6 @@ YESTERDAY = TODAY - timedelta(days=1)
 START = TODAY - timedelta(days=300)
 
 
-async def settings(tenant: TestTenant, **document: object) -> None:
-    """Puts settings in force before any fact is told."""
-    import json
-
-    await tenant.house.owner.execute(
-        "INSERT INTO scoring.settings (tenant, version, document, author) VALUES ($1, 1, $2, 'test')",
-        tenant.number,
-        json.dumps({"time_zone": tenant.time_zone, "currency": tenant.currency, **document}),
-    )
-
-
 async def book(tenant: TestTenant) -> None:
     """100 accounts: 50 high (40 contacted), 30 low (10), 20 tech (5, by tech_touch), of two CSMs and nobody."""
     told: list[AnyFact] = [
@@ -37,7 +26,7 @@ async def book(tenant: TestTenant) -> None:
         if called:
             channel = "tech_touch" if tier == "tech" else "phone"
             told.append(tenant.contact(name, YESTERDAY, channel=channel))
-    await settings(tenant, tiers={"high_percent": 50, "low_percent": 30})
+    await tenant.settings(tiers={"high_percent": 50, "low_percent": 30})
     await tenant.tell(*told)
 
 

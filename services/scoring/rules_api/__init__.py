@@ -1,0 +1,1 @@
+"""The settings of a tenant: what its figures are counted by."""
