@@ -1,6 +1,7 @@
 """The tenants that exist, with their zones: what the fold and the ticker must know before they open a transaction."""
 
 import time
+from collections.abc import Iterable
 from typing import Final
 
 import asyncpg
@@ -45,3 +46,8 @@ class Tenants:
             terms[row["tenant"]] = old
         self.terms = terms
         self._read_at = time.monotonic()
+
+    async def meet(self, tenants: Iterable[int]) -> None:
+        """Makes sure that these, read from a table, are in `terms`: one of them may be younger than the copy."""
+        if not self.terms.keys() >= set(tenants):
+            await self.refresh()

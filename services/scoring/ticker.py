@@ -29,14 +29,15 @@ SELECT account % {SHARDS}, tenant, account, at, day
 FROM unnest($1::int[], $2::int[], $3::timestamptz[], $4::date[]) AS w(tenant, account, at, day)
 """
 _RECHECK: Final = """
-INSERT INTO recheck (tenant, kind, key, since)
-SELECT tenant, 'csm', key, day FROM unnest($1::int[], $2::text[], $3::date[]) AS w(tenant, key, day)
+INSERT INTO recheck (tenant, kind, key, since, received)
+SELECT tenant, 'csm', key, day, at
+FROM unnest($1::int[], $2::text[], $3::date[], $4::timestamptz[]) AS w(tenant, key, day, at)
 """
 _NEW_DAY: Final = """
 INSERT INTO tenant_day AS t (tenant, day, rules_version) VALUES ($1, $2, 0)
 ON CONFLICT (tenant) DO UPDATE SET day = excluded.day WHERE t.day < excluded.day RETURNING day
 """
-_ASK_ALL: Final = "INSERT INTO recheck (tenant, kind, key, since) VALUES ($1, 'all', '', $2)"
+_ASK_ALL: Final = "INSERT INTO recheck (tenant, kind, key, since, received) VALUES ($1, 'all', '', $2, $3)"
 _ASKED: Final = "SELECT DISTINCT tenant FROM recheck"
 
 
@@ -74,12 +75,13 @@ class Ticker:
                 continue
             async with tenant_transaction(self._database.worker, tenant) as conn:
                 if await conn.fetchval(_NEW_DAY, tenant, today):
-                    await conn.execute(_ASK_ALL, tenant, today)
+                    await conn.execute(_ASK_ALL, tenant, today, now)
             self._days[tenant] = today
 
     async def _come_due(self, now: datetime) -> None:
         async with tenant_transaction(self._database.worker) as conn:
             rows = await conn.fetch(_DUE, now)
+            await self._tenants.meet(row["tenant"] for row in rows)
             accounts = [row for row in rows if row["kind"] == "account"]
             csms = [row for row in rows if row["kind"] == "csm"]
             await conn.execute(
@@ -103,6 +105,7 @@ class Ticker:
     async def _jobs(self, now: datetime, *, at_once: bool) -> None:
         async with connection(self._database.worker) as conn:
             asked = [row["tenant"] for row in await conn.fetch(_ASKED)]
+        await self._tenants.meet(asked)
         clock = asyncio.get_running_loop().time
         for tenant in asked:
             if not at_once and clock() - self._job_at.get(tenant, float("-inf")) < MONEY_EVERY:
