@@ -6,7 +6,7 @@ from typing import Final
 
 from cyclopts import App, CycloptsError
 
-from services.cli.report import Refused, note, tell
+from services.cli.report import Refused, WrongUsage, note, tell
 
 _HELP = "Genki: live health, coverage and NPS of your customers. `genki COMMAND --help` shows an example of each."
 _GROUPS: Final = {
@@ -83,7 +83,7 @@ def main(arguments: list[str] | None = None) -> None:
     given = sys.argv[1:] if arguments is None else arguments
     try:
         build()(given, result_action="return_value")
-    except CycloptsError as problem:
+    except (CycloptsError, WrongUsage) as problem:
         note(f"genki: {problem}")
         sys.exit(2)
     except Refused as problem:

@@ -7,7 +7,6 @@ from shared.bus import BusBroken, BusUnavailable
 from shared.bus.kafka import create_topics
 from shared.bus.postgres import make_topics
 from shared.facts import ALL_TOPICS
-from shared.migrations.run import migrate
 from shared.postgres import APP_ROLE, WORKER_ROLE, Connection, DatabaseSettings
 
 PARTITIONS = 12
@@ -20,6 +19,8 @@ async def prepare(settings: DatabaseSettings, kafka: str | None, partitions: int
         conn = await asyncpg.connect(settings.url)
     except _LOST as problem:
         raise Refused(f"the database cannot be reached as its owner: {problem}") from problem
+    from shared.migrations.run import migrate  # alembic takes a second to import, and most commands never migrate
+
     try:
         await _ensure_roles(conn, settings)
         await migrate(settings.url)

@@ -10,6 +10,10 @@ class Refused(Exception):
     """A command that cannot be done; the message says why. Exit code 1."""
 
 
+class WrongUsage(Exception):
+    """A command that cannot be meant; the message says why. Exit code 2."""
+
+
 def tell(document: Any, as_json: bool, words: str | None = None) -> None:
     """The result: exactly one JSON document, or the words for people (by default `name: value` lines)."""
     if as_json:

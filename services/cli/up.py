@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from services.cli.compose import SERVICES
 from services.cli.process import Plan, run
-from services.cli.report import Refused
+from services.cli.report import WrongUsage
 from services.cli.where import Where, parse_offset
 from shared import log as logging_setup
 from shared.clock import Clock
@@ -34,7 +34,7 @@ def up(
     try:
         offset = parse_offset(clock_offset)
     except ValueError as problem:
-        raise Refused(str(problem)) from problem
+        raise WrongUsage(str(problem)) from problem
     logging_setup.configure()
     if offset:
         structlog.get_logger("genki.up").warning("clock_shifted", offset=str(offset), note="this is a rehearsal")
@@ -47,5 +47,5 @@ def _names(only: str) -> tuple[str, ...]:
     asked = [name.strip() for name in only.split(",")]
     unknown = sorted(set(asked) - set(SERVICES))
     if unknown:
-        raise Refused(f"no service is called {', '.join(unknown)}; there are {', '.join(SERVICES)}")
+        raise WrongUsage(f"no service is called {', '.join(unknown)}; there are {', '.join(SERVICES)}")
     return tuple(name for name in SERVICES if name in asked)

@@ -1,11 +1,12 @@
 """Which Genki a command speaks of: its data folder, its database, its log, its clock."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 from cyclopts import Parameter
 
@@ -13,6 +14,8 @@ from services.cli.report import Refused
 from shared.clock import Clock
 from shared.embedded import EmbeddedError, borrowed_postgres, passwords
 from shared.postgres import DatabaseSettings
+
+_UNITS: Final = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 
 
 @Parameter(name="*")
@@ -78,17 +81,8 @@ def claim_offset(data: Path, offset: timedelta) -> None:
 
 
 def parse_offset(text: str) -> timedelta:
-    """`3d`, `36h`, `90m`, `20s` or a sum of them (`1d12h`). Raises ValueError."""
-    units = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
-    total, number = timedelta(0), ""
-    for sign in text.strip():
-        if sign in units:
-            total += timedelta(**{units[sign]: float(number)})
-            number = ""
-        else:
-            number += sign
-    if number or not text.strip():
-        raise ValueError("a clock offset is a number with d, h, m or s: 3d, 36h, 1d12h")
-    if total < timedelta(0):
-        raise ValueError("a clock offset looks ahead, never back")
-    return total
+    """`3d`, `36h`, `90m`, `20s` or a sum of them (`1d12h`): never back. Raises ValueError."""
+    if not re.fullmatch(r"(\d+(\.\d+)?[dhms])+", text):
+        raise ValueError(f"{text!r} is no clock offset: a number with d, h, m or s, as in 3d, 36h, 1d12h")
+    parts = re.findall(r"(\d+(?:\.\d+)?)([dhms])", text)
+    return sum((timedelta(**{_UNITS[unit]: float(number)}) for number, unit in parts), timedelta(0))
