@@ -20,6 +20,7 @@ from services.scoring.rules_api.api import settings_routes
 from services.scoring.settings import ScoringSettings
 from services.scoring.tenants import Tenants
 from services.scoring.ticker import Ticker
+from services.scoring.tiers.api import tier_routes
 from services.scoring.usage.api import usage_routes
 from shared.bus import Bus, BusUnavailable
 from shared.clock import Clock
@@ -66,7 +67,7 @@ def _routes(desk: Desk, keyring: Keyring, ready: Ready, clock: Clock) -> ASGIApp
     app.state.keyring = keyring
     install_handlers(app)
 
-    doors = (health_routes, account_routes, coverage_routes, nps_routes, usage_routes, settings_routes)
+    doors = (health_routes, account_routes, coverage_routes, nps_routes, usage_routes, settings_routes, tier_routes)
     for routes in doors:
         app.include_router(routes(desk))
     app.router.routes.extend(probe_routes(ready, clock))

@@ -72,10 +72,15 @@ class Terms:
         earlier = {ago: self.moment(end_of_day(today - timedelta(days=ago), self.tz)) for ago in EARLIER_DAYS}
         return {0: self.moment(now), **earlier}
 
-    def published(self, day: date) -> Amounts | None:
-        """The published amounts in force on a day; None before the first effective date."""
+    def policy_at(self, day: date) -> Policy | None:
+        """The published policy in force on a day; None before the first effective date."""
         held = [policy for policy in self.policies if policy.effective_from <= day]
-        return Amounts(held[-1].high, held[-1].low, provisional=False) if held else None
+        return held[-1] if held else None
+
+    def published(self, day: date) -> Amounts | None:
+        """The amounts of that policy."""
+        policy = self.policy_at(day)
+        return Amounts(policy.high, policy.low, provisional=False) if policy else None
 
     def rules(self, amounts: Amounts) -> Rulebook:
         """The rulebook with the tier amounts of one moment."""
