@@ -18,6 +18,7 @@ _GROUPS: Final = {
 # The words of each command, where it lives, what it does, and an example for its help.
 _COMMANDS: Final = {
     "up": ("up:up", "Run Genki until SIGINT or SIGTERM.", "up --empty --port 8000"),
+    "demo": ("demo:demo", "Show the demo tenant's home screen, made and filled where it was not yet.", "demo"),
     "migrate": (
         "commands:migrate",
         "Bring the database to the newest schema and make the log's topics.",

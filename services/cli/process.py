@@ -6,8 +6,6 @@ import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -189,8 +187,8 @@ async def _after_ready(plan: Plan, urls: Sequence[str], settings: DatabaseSettin
     if GATEWAY in plan.only:
         plan.where.data.mkdir(parents=True, exist_ok=True)
         (plan.where.data / "url").write_text(urls[0], "ascii")
-    if plan.demo:
-        await _demo(Running(urls[0], plan.where.data, settings, plan.clock, stop))
+    if plan.whole:
+        await _demo(Running(urls[0], plan.where.data, settings, plan.clock, stop), wanted=plan.demo)
 
 
 async def _until_ready(session: aiohttp.ClientSession, url: str) -> None:
@@ -209,11 +207,11 @@ async def _until_ready(session: aiohttp.ClientSession, url: str) -> None:
         await asyncio.sleep(0.05)
 
 
-async def _demo(running: Running) -> None:
-    """The demo's door: `services.demo.run(Running)`. What goes wrong in it is told and ends nothing else."""
-    if find_spec("services.demo") is None:
-        return
+async def _demo(running: Running, *, wanted: bool) -> None:
+    """The demo, or without it the first steps. What goes wrong in it is told and ends nothing else."""
+    from services import demo
+
     try:
-        await import_module("services.demo").run(running)
+        await (demo.run(running) if wanted else demo.greet(running))
     except Refused as problem:
         note(f"genki: the demo stopped: {problem}")
