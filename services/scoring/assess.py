@@ -54,7 +54,7 @@ INSERT INTO first_facts AS f (tenant, shard, usage_day, contact_at) VALUES ($1, 
 ON CONFLICT (tenant, shard) DO UPDATE SET usage_day = least(f.usage_day, excluded.usage_day),
   contact_at = least(f.contact_at, excluded.contact_at)
 """
-_RECHECK: Final = "INSERT INTO recheck (tenant, kind, key, since) VALUES ($1, $2, '', $3)"
+_RECHECK: Final = "INSERT INTO recheck (tenant, kind, key, since, received) VALUES ($1, $2, '', $3, $4)"
 
 
 class Assessor:
@@ -103,8 +103,8 @@ class Assessor:
         if not await conn.fetchval("SELECT pg_try_advisory_xact_lock($1, $2)", SHARD_LOCK, shard):
             return {}
         taken: dict[int, Waiting] = {}
-        for tenant, account, _, since in await conn.fetch(_TAKE, shard, ROUND):
-            taken.setdefault(tenant, Waiting()).add(account, since)
+        for tenant, account, received, since in await conn.fetch(_TAKE, shard, ROUND):
+            taken.setdefault(tenant, Waiting(received)).add(account, received, since)
         if any(tenant not in self._tenants.terms for tenant in taken):
             await self._tenants.refresh()
         listed = ",".join(str(tenant) for tenant in taken)
@@ -117,12 +117,12 @@ class Assessor:
         now = self._clock.now()
         moments = terms.moments(now)
         if await self._first_facts(conn, shard, terms, sorted(waiting.since), moments[0]):
-            await conn.execute(_RECHECK, tenant, "all", ALWAYS)
+            await conn.execute(_RECHECK, tenant, "all", ALWAYS, waiting.received)
         round_ = Round(conn, terms, moments, shard, waiting, now)
         changed_money = await round_.run()
         ACCOUNTS_ASSESSED.inc(len(waiting.since))
         if changed_money:
-            await conn.execute(_RECHECK, tenant, "money", moments[0].day)
+            await conn.execute(_RECHECK, tenant, "money", moments[0].day, waiting.received)
 
     async def _first_facts(self, conn: Connection, shard: int, terms: Terms, accounts: list[int], now: Moment) -> bool:
         """Whether the tenant's earliest usage or contact is earlier than was known: then all its accounts differ."""
@@ -147,13 +147,16 @@ async def _roll_back(conn: Connection) -> None:
 
 @dataclass(slots=True)
 class Waiting:
-    """The waiting accounts of one tenant and shard, each with the earliest day a change reaches back to."""
+    """The waiting accounts of one tenant and shard, each with the earliest day a change reaches back to; `received` is
+    the oldest acceptance among them."""
 
+    received: datetime
     since: dict[int, date] = field(default_factory=dict)
     rows: int = 0
 
-    def add(self, account: int, since: date) -> None:
+    def add(self, account: int, received: datetime, since: date) -> None:
         """One row of `dirty`."""
+        self.received = min(self.received, received)
         self.since[account] = min(self.since.get(account, since), since)
         self.rows += 1
 

@@ -137,7 +137,7 @@ async def _write(conn: Connection, rows: Rows) -> None:
         (tables.RESPONSE, rows.response),
         (tables.INVITATION, rows.invitation.values()),
         (tables.DUE, rows.due),
-        (tables.RECHECK, ((*key, since) for key, since in rows.recheck.items())),
+        (tables.RECHECK, ((*key, since, from_micros(received)) for key, (since, received) in rows.recheck.items())),
         (tables.DIRTY, _dirty(rows)),
     )
     for target, listed in plain:

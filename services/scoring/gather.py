@@ -56,7 +56,7 @@ class Rows:
     invitation: dict[tuple, tuple] = field(default_factory=dict)
     dirty: dict[tuple[int, int], list] = field(default_factory=dict)  # (tenant, account) → [received µs, since]
     due: set[tuple] = field(default_factory=set)
-    recheck: dict[tuple[int, str, str], date] = field(default_factory=dict)
+    recheck: dict[tuple[int, str, str], tuple[date, int]] = field(default_factory=dict)  # → (since, received µs)
 
     def touch(self, tenant: int, account: int, received: int, since: date) -> None:
         """The account waits for its assessment, from the day `since` on."""
@@ -67,10 +67,11 @@ class Rows:
             found[0] = min(found[0], received)
             found[1] = min(found[1], since)
 
-    def ask(self, tenant: int, kind: str, key: str, since: date) -> None:
+    def ask(self, tenant: int, kind: str, key: str, since: date, received: int) -> None:
         """The tenant's own job has something to look at."""
         asked = (tenant, kind, key)
-        self.recheck[asked] = min(self.recheck.get(asked, since), since)
+        day, oldest = self.recheck.get(asked, (since, received))
+        self.recheck[asked] = (min(day, since), min(oldest, received))
 
 
 class Wanted:
@@ -197,7 +198,7 @@ def _csm(rows: Rows, fact: facts.Csm, known: Resolved) -> None:
     fields = [(name, json.dumps(value)) for name, value in told if value is not None]
     for name, value in fields or [("", None)]:
         rows.csm_attribute.append((fact.tenant, fact.csm_id, name, at, fact.id, value))
-    rows.ask(fact.tenant, "csm", fact.csm_id, known.tenants[fact.tenant].days.of(fact.at))
+    rows.ask(fact.tenant, "csm", fact.csm_id, known.tenants[fact.tenant].days.of(fact.at), fact.received)
     if fact.at > fact.received:
         rows.due.add((at, fact.tenant, "csm", fact.csm_id))
 

@@ -31,7 +31,8 @@ WHERE p.bus = $1 AND p.consumer = $2 AND p.topic = l.topic AND p.part = l.part
 _FRESH_TO: Final = """
 SELECT least(
   (SELECT min(greatest(caught_up_at, applied_received)) FROM bus.position WHERE bus = $1 AND consumer = $2),
-  (SELECT min(received) FROM dirty), (SELECT min(received) FROM bus.outbox)) AS fresh_to,
+  (SELECT min(received) FROM dirty), (SELECT min(received) FROM recheck),
+  (SELECT min(received) FROM bus.outbox)) AS fresh_to,
   (SELECT count(*) FROM bus.position
    WHERE bus = $1 AND consumer = $2 AND greatest(caught_up_at, applied_received) IS NULL) AS unknown
 """

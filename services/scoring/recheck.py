@@ -1,14 +1,14 @@
 """What a change of rules asks of the workers: every account is assessed again."""
 
-from datetime import date
+from datetime import date, datetime
 from typing import Final
 
 from shared.postgres import Connection
 
 ALWAYS: Final = date.min  # asyncpg writes it as -infinity
-_ASK: Final = "INSERT INTO recheck (tenant, kind, key, since) VALUES ($1, 'all', '', $2)"
+_ASK: Final = "INSERT INTO recheck (tenant, kind, key, since, received) VALUES ($1, 'all', '', $2, $3)"
 
 
-async def ask_all(conn: Connection, tenant: int, since: date = ALWAYS) -> None:
+async def ask_all(conn: Connection, tenant: int, now: datetime, since: date = ALWAYS) -> None:
     """For the transaction that changes the rules, which must be a worker's: all is judged again from `since` on."""
-    await conn.execute(_ASK, tenant, since)
+    await conn.execute(_ASK, tenant, since, now)

@@ -97,7 +97,8 @@ CREATE TABLE {schema}.due (
 
 -- Work that concerns a whole tenant and needs its assessments held still: kind csm (key csm_id), money, all.
 CREATE TABLE {schema}.recheck (
-  tenant int NOT NULL, kind text NOT NULL, key text COLLATE "C" NOT NULL, since date NOT NULL
+  tenant int NOT NULL, kind text NOT NULL, key text COLLATE "C" NOT NULL, since date NOT NULL,
+  received timestamptz NOT NULL
 );
 CREATE INDEX ON {schema}.recheck (tenant);
 

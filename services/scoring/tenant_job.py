@@ -12,7 +12,7 @@ from services.scoring.tiers.rules import positions
 from shared.postgres import Connection
 from shared.tenant_settings import TenantSettings
 
-_TAKE: Final = "DELETE FROM recheck WHERE tenant = $1 RETURNING kind, key, since"
+_TAKE: Final = "DELETE FROM recheck WHERE tenant = $1 RETURNING kind, key, since, received"
 _MARK_ALL: Final = f"""
 INSERT INTO dirty (shard, tenant, account, received, since)
 SELECT account % {SHARDS}, tenant, account, $2, $3 FROM account_state WHERE tenant = $1
@@ -42,19 +42,22 @@ async def tenant_job(conn: Connection, tenant: int, base: TenantSettings, now: d
     """Does what waits for one tenant, in the caller's transaction, which must see the tenant."""
     await conn.execute("SELECT pg_advisory_xact_lock($1, $2)", TENANT_LOCK, tenant)
     asked = await conn.fetch(_TAKE, tenant)
+    if not asked:
+        return
+    received = min(row["received"] for row in asked)
     since: dict[str, date] = {}
     for row in asked:
         since[row["kind"]] = min(since.get(row["kind"], date.max), row["since"])
     if "csm" in since:
         csms = sorted({row["key"] for row in asked if row["kind"] == "csm"})
-        await conn.execute(_MARK_CSMS, tenant, now, since["csm"], csms)
+        await conn.execute(_MARK_CSMS, tenant, received, since["csm"], csms)
     if "all" in since:
-        await conn.execute(_MARK_ALL, tenant, now, since["all"])
+        await conn.execute(_MARK_ALL, tenant, received, since["all"])
     if "money" in since or "all" in since:
-        await _provisional(conn, await read_terms(conn, tenant, base), now)
+        await _provisional(conn, await read_terms(conn, tenant, base), now, received)
 
 
-async def _provisional(conn: Connection, terms: Terms, now: datetime) -> None:
+async def _provisional(conn: Connection, terms: Terms, now: datetime, received: datetime) -> None:
     """Reads the two amounts of each moment again and marks the accounts that lie between old and new ones."""
     for ago, moment in terms.moments(now).items():
         found = await _amounts(conn, terms, ago)
@@ -65,7 +68,7 @@ async def _provisional(conn: Connection, terms: Terms, now: datetime) -> None:
         if terms.published(moment.day) is None:
             was = known[1] if known else Amounts(None, None)
             for low, high in between(was, found):
-                await conn.execute(_MARK_BETWEEN, terms.tenant, now, moment.day, ago, low, high)
+                await conn.execute(_MARK_BETWEEN, terms.tenant, received, moment.day, ago, low, high)
 
 
 async def _amounts(conn: Connection, terms: Terms, ago: int) -> Amounts:

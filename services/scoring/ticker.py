@@ -96,7 +96,8 @@ class Ticker:
                     _RECHECK,
                     [row["tenant"] for row in csms],
                     [row["key"] for row in csms],
-                    [self._day(r) for r in csms],
+                    [self._day(row) for row in csms],
+                    [row["at"] for row in csms],
                 )
 
     def _day(self, row) -> date:

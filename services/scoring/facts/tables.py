@@ -107,4 +107,4 @@ DIRTY: Final = Target(
     "dirty", columns("shard smallint, tenant int, account int, received timestamptz, since date"), "", 3
 )
 DUE: Final = Target("due", columns("at timestamptz, tenant int, kind text, key text"), KEEP, 4)
-RECHECK: Final = Target("recheck", columns("tenant int, kind text, key text, since date"), "", 3)
+RECHECK: Final = Target("recheck", columns("tenant int, kind text, key text, since date, received timestamptz"), "", 3)

@@ -25,4 +25,4 @@ async def save(
 ) -> None:
     """The next version, and the order to judge every account again. Raises what SQL raises."""
     await conn.execute(_INSERT, tenant, version, json.dumps(settings.document()), author, now)
-    await ask_all(conn, tenant)
+    await ask_all(conn, tenant, now)
