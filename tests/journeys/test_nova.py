@@ -115,11 +115,8 @@ def separation(scores: dict[date, list[Assessment]], nova: Nova) -> None:
             without_trend.append((_without(of[account], "trend"), silent))
             count.append((float(events), silent))
     found, plain, rest = auc(model), auc(count), auc(without_trend)
-    sys.stdout.write(
-        f"\nAUC of {found.n} ({found.churned} churned): model {found.auc}, without trend {rest.auc}, events {plain.auc}\n"
-    )
-        f"\nAUC of {found.n} ({found.churned} churned): model {found.auc}, without trend {rest.auc}, events {plain.auc}"
-    )
+    told = f"AUC of {found.n} ({found.churned} churned): model {found.auc}, without trend {rest.auc}"
+    sys.stdout.write(f"\n{told}, count of events {plain.auc}\n")
     assert found.auc is not None
     assert plain.auc is not None
     assert found.auc >= 0.85
