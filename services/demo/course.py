@@ -91,9 +91,9 @@ async def _send_stage(
 async def _send(door: Door, name: str, batch: Sequence[Sent]) -> int:
     """How many of the lines were refused."""
     if name == IMPORT:
-        answer = await door.send("/v1/imports/responses", sheet(batch), "text/csv")
+        answer = await door.send_sheet("responses", sheet(batch))
         return len(answer["rejected"])
-    answer = await door.send("/v1/events", msgspec.json.encode(batch), "application/json")
+    answer = await door.send_facts(msgspec.json.encode(batch))
     return sum(result["status"] != "accepted" for result in answer["results"])
 
 

@@ -28,10 +28,15 @@ class Door:
         """The document of a GET. Raises DemoStopped."""
         return await self._request("GET", path, None, {})
 
-    async def send(self, path: str, body: bytes, kind: str) -> Any:
-        """The answer to a POST of that content type, sent gzipped. Raises DemoStopped."""
-        packed = await asyncio.to_thread(gzip.compress, body, 1)
-        return await self._request("POST", path, packed, {"content-type": kind, "content-encoding": "gzip"})
+    async def send_facts(self, facts: bytes) -> Any:
+        """The answer to a JSON array of facts, sent gzipped. Raises DemoStopped."""
+        packed = await asyncio.to_thread(gzip.compress, facts, 1)
+        headers = {"content-type": "application/json", "content-encoding": "gzip"}
+        return await self._request("POST", "/v1/events", packed, headers)
+
+    async def send_sheet(self, kind: str, sheet: bytes) -> Any:
+        """The answer to a CSV sheet for the import of that kind. Raises DemoStopped."""
+        return await self._request("POST", f"/v1/imports/{kind}", sheet, {"content-type": "text/csv"})
 
     async def _request(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> Any:
         loop = asyncio.get_running_loop()

@@ -27,10 +27,10 @@ def steps(url: str, data: str) -> list[str]:
     """The first steps, line by line."""
     folder = "" if data == ".genki" else f" --data {data}"
     told = {
-        f'genki tenant create "Acme K.K."{folder}': "a tenant and its keys, shown once",
+        f'.venv/bin/genki tenant create "Acme K.K."{folder}': "a tenant and its keys, shown once",
         f"POST {url}/v1/events": "facts, with the server key",
         url: "host of a Segment or RudderStack library, with the write key",
-        f"genki demo{folder}": "a sample of real use, to look around",
+        f".venv/bin/genki demo{folder}": "a sample of real use, to look around",
         f"{url}/docs": "every route",
     }
     width = max(map(len, told))
