@@ -15,7 +15,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 CUT = date(2016, 3, 7)  # the day after the community's liveliest four weeks, see README.md
 LAST = CUT + timedelta(days=4)  # the demo's cut lies at most half a week from CUT
-SILENT_IS_CHURNED = 540  # an account silent for longer had ended its contract, says this book
+SILENT_IS_CHURNED = 180  # an account silent for longer had ended its contract before, says this book
 CSMS = (
     ("tanaka", "田中 美咲", "strategic"),
     ("martin", "Claire Martin", "strategic"),
@@ -126,7 +126,7 @@ def churned_on(account: str, history: History) -> date | None:
     """When its invented contract ended: some months after its last sign of life."""
     if (CUT - max(history.days)).days <= SILENT_IS_CHURNED:
         return None
-    return max(history.days) + timedelta(days=random.Random(f"churn {account}").randint(90, 300))
+    return max(history.days) + timedelta(days=random.Random(f"churn {account}").randint(90, 180))
 
 
 def hand_out(ranked: list[str], histories: dict[str, History]) -> dict[str, str]:
