@@ -14,6 +14,8 @@ from services.gateway.app import open_gateway
 from services.gateway.settings import GatewaySettings
 from services.ingest.app import open_ingest
 from services.ingest.settings import IngestSettings
+from services.nps.app import open_nps
+from services.nps.settings import NpsSettings
 from services.scoring.app import open_scoring
 from services.scoring.settings import ScoringSettings
 from shared.bus import Bus, BusBroken, BusUnavailable
@@ -31,6 +33,7 @@ Opener = Callable[..., AbstractAsyncContextManager[Service]]
 _OPENERS: Mapping[str, tuple[Opener, Callable[[], Any]]] = {
     "ingest": (open_ingest, IngestSettings),
     "scoring": (open_scoring, ScoringSettings),
+    "nps": (open_nps, NpsSettings),
 }
 SERVICES: Final = (*_OPENERS, GATEWAY)
 

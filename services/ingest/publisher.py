@@ -8,7 +8,7 @@ import structlog
 from prometheus_client import Counter, Gauge, Histogram
 
 from services.ingest.domain.verdict import Line
-from shared.bus import RECORD_BYTES, Bus, BusUnavailable, Outgoing, Place
+from shared.bus import Bus, BusUnavailable, Outgoing, Place, cut
 from shared.errors import TooMany, Unavailable
 
 LINGER: Final = 0.003  # s; how long the first request of a group waits for company
@@ -189,17 +189,3 @@ class Publisher:
 
 def _bytes(records: Sequence[Outgoing]) -> int:
     return sum(len(line) + 1 for record in records for line in record.lines)
-
-
-def cut(place: Place, lines: Sequence[bytes], received: int) -> list[Outgoing]:
-    """The records that these lines of one partition make, none above 256 KB but for a single longer line."""
-    records: list[Outgoing] = []
-    taken: list[bytes] = []
-    size = 0
-    for line in lines:
-        if taken and size + len(line) + 1 > RECORD_BYTES:
-            records.append(Outgoing(*place, taken, received))
-            taken, size = [], 0
-        taken.append(line)
-        size += len(line) + 1
-    return [*records, Outgoing(*place, taken, received)]

@@ -29,6 +29,20 @@ class Outgoing(NamedTuple):
     received: int
 
 
+def cut(place: Place, lines: Sequence[bytes], received: int) -> list[Outgoing]:
+    """The records that these lines of one partition make, none above 256 KB but for a single longer line."""
+    records: list[Outgoing] = []
+    taken: list[bytes] = []
+    size = 0
+    for line in lines:
+        if taken and size + len(line) + 1 > RECORD_BYTES:
+            records.append(Outgoing(*place, taken, received))
+            taken, size = [], 0
+        taken.append(line)
+        size += len(line) + 1
+    return [*records, Outgoing(*place, taken, received)]
+
+
 class Record(NamedTuple):
     """One record read back: plain NDJSON, `received` the least receipt of its facts in µs since 1970."""
 

@@ -29,6 +29,7 @@ _TABLE: Final[tuple[tuple[str, Right | None, str, tuple[str, ...]], ...]] = (
     ("ingest", OPEN, "GET OPTIONS", ("/v1/projects/{write_key}/settings", "/sourceConfig", "/sourceConfig/")),
     ("ingest", Right.EVENTS, "POST", ("/v1/events",)),
     ("ingest", Right.IMPORT, "POST", ("/v1/imports/{kind}",)),
+    ("nps", Right.IMPORT, "POST", ("/v1/imports/responses",)),
     ("ingest", _READ, "GET", ("/v1/ingest/rejections",)),
     ("scoring", _READ, "GET", ("/v1/ingest/conflicts", "/v1/ingest/unassigned")),
     ("gateway", _READ, "GET", ("/v1/summary",)),

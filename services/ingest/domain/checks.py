@@ -8,9 +8,9 @@ import msgspec
 
 from services.ingest.domain.verdict import Door, Refused
 from shared.clock import to_micros
+from shared.ids import is_junk
 from shared.money import MoneyError, to_decimal_text, to_minor
 
-JUNK: Final = frozenset(("", "null", "undefined", "anonymous", "0"))
 EARLIEST: Final = to_micros(datetime(1900, 1, 1, tzinfo=UTC))
 _INT64: Final = 2**63
 _INSTANT: Final = re.compile(
@@ -66,11 +66,6 @@ def day(text: str, field: str) -> str:
     except ValueError:
         pass
     raise Refused(f"invalid_{field}", f"{field} is not a date YYYY-MM-DD of the years 1900 to 9999")
-
-
-def is_junk(text: str) -> bool:
-    """Whether an id is one of those that broken clients send for many people at once, or holds `#`."""
-    return "#" in text or text.strip().lower() in JUNK
 
 
 def ident(text: str, field: str) -> str:

@@ -26,7 +26,7 @@ EXPECTED: dict[str, tuple[str, set[Holder]]] = {
     "GET /sourceConfig/": ("ingest", ANYONE),
     "POST /v1/events": ("ingest", {SERVER}),
     "POST /v1/imports/accounts": ("ingest", {SERVER, ADMIN}),
-    "POST /v1/imports/responses": ("ingest", {SERVER, ADMIN}),
+    "POST /v1/imports/responses": ("nps", {SERVER, ADMIN}),
     "GET /v1/ingest/rejections": ("ingest", READERS),
     "GET /v1/ingest/conflicts": ("scoring", READERS),
     "GET /v1/ingest/unassigned": ("scoring", READERS),

@@ -1,0 +1,1 @@
+"""What nps decides, without I/O."""

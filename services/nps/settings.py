@@ -1,0 +1,15 @@
+"""What can be set about nps."""
+
+from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
+
+
+class NpsSettings(BaseModel):
+    """Limits and patience of imports."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    import_bytes: PositiveInt = 100_000_000  # of a file as sent
+    import_unpacked_bytes: PositiveInt = 200_000_000  # of a workbook unpacked
+    import_rows: PositiveInt = 200_000
+    imports_at_once: PositiveInt = 2  # the others wait: a large one fills memory
+    publish_seconds: PositiveFloat = 15.0  # until an import is told that nothing is known
