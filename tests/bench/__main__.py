@@ -1,0 +1,45 @@
+"""`python -m tests.bench [names…] [--rounds N] [--seconds S]`: one table on stdout, one line in bench/history.jsonl."""
+
+import argparse
+import time
+from pathlib import Path
+
+from tests.bench.house import House, open_house
+from tests.bench.ingest import ingest
+from tests.bench.table import Row, keep, say, show
+
+NAMES = ("ingest",)
+
+
+def main() -> None:
+    """Runs the asked rows one after another, each in a house of its own."""
+    asked = _arguments()
+    rows: list[Row] = []
+    for name in asked.names or NAMES:
+        began = time.monotonic()
+        with open_house(asked.profile) as house:
+            rows += _rows(name, house, asked)
+        say(f"{name} took {time.monotonic() - began:.0f} s")
+    show(rows)
+    if not asked.forget and asked.profile is None:
+        keep(rows, {"rounds": asked.rounds, "seconds": asked.seconds})
+
+
+def _rows(name: str, house: House, asked: argparse.Namespace) -> list[Row]:
+    if name == "ingest":
+        return ingest(house, asked.rounds, asked.seconds)
+    raise SystemExit(f"no row is called {name}; there are {', '.join(NAMES)}")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("names", nargs="*", help=f"rows to run: {', '.join(NAMES)}; all when none is named")
+    parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds of each contestant (5)")
+    parser.add_argument("--seconds", type=float, default=5.0, help="length of a round under load (5)")
+    parser.add_argument("--forget", action="store_true", help="leave no line in bench/history.jsonl")
+    parser.add_argument("--profile", type=Path, help="folder for cProfile files of the processes; rates mean nothing then")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

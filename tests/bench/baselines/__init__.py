@@ -1,0 +1,1 @@
+"""What Genki is measured against: the same work with nothing around it."""
