@@ -4,11 +4,12 @@ import argparse
 import time
 from pathlib import Path
 
+from tests.bench.fold import fold
 from tests.bench.house import House, open_house
 from tests.bench.ingest import ingest
 from tests.bench.table import Row, keep, say, show
 
-NAMES = ("ingest",)
+NAMES = ("ingest", "fold")
 
 
 def main() -> None:
@@ -28,6 +29,8 @@ def main() -> None:
 def _rows(name: str, house: House, asked: argparse.Namespace) -> list[Row]:
     if name == "ingest":
         return ingest(house, asked.rounds, asked.seconds)
+    if name == "fold":
+        return fold(house, asked.rounds, asked.facts, asked.known, asked.accounts)
     raise SystemExit(f"no row is called {name}; there are {', '.join(NAMES)}")
 
 
@@ -36,6 +39,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("names", nargs="*", help=f"rows to run: {', '.join(NAMES)}; all when none is named")
     parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds of each contestant (5)")
     parser.add_argument("--seconds", type=float, default=5.0, help="length of a round under load (5)")
+    parser.add_argument("--facts", type=int, default=200_000, help="fold: facts a round and contestant (200000)")
+    parser.add_argument("--known", type=int, default=200_000, help="fold: ids already known (200000; 5000000)")
+    parser.add_argument("--accounts", type=int, default=10_000, help="fold: accounts (10000)")
     parser.add_argument("--forget", action="store_true", help="leave no line in bench/history.jsonl")
     parser.add_argument("--profile", type=Path, help="folder for cProfile files of the processes; rates mean nothing then")
     return parser.parse_args()
