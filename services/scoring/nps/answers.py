@@ -1,35 +1,20 @@
 """NPS figures and their groups as the routes answer them. Pure."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import UTC
 from typing import Any, Final
 
-from services.scoring.nps.rules import (
-    Response,
-    category,
-    figure,
-    per_person,
-    per_person_and_account,
-    per_person_and_survey,
-    response_rate,
-)
-from services.scoring.nps.store import Invited, Standing
+from services.scoring.nps.rules import Tally, category, response_rate
+from services.scoring.nps.store import Standing
 
 Key = str | None
-Told = Response | Invited
 TIERS: Final[tuple[Key, ...]] = ("high", "low", "tech")
-_UNIT: Final[Mapping[str, Callable[[Iterable[Response]], list[Response]]]] = {
-    "tenant": per_person,
-    "account": per_person_and_account,
-    "tier": per_person_and_account,
-    "csm": per_person_and_account,
-    "survey": per_person_and_survey,
-}
+COUNTED_BY: Final = {"tenant": "tenant", "account": "account", "tier": "account", "csm": "account", "survey": "survey"}
 
 
-def counted(responses: Iterable[Response], invited: Sequence[Invited]) -> dict[str, Any]:
-    """The figure of answers, one a unit: nps and interval null without any, response_rate null if none was sent."""
-    found = figure(one.score for one in responses if one.score is not None)
+def counted(tally: Tally) -> dict[str, Any]:
+    """A figure: nps and interval null without any answer, response_rate null if none was sent."""
+    found = tally.figure()
     return {
         "n": found.n,
         "promoters": found.promoters,
@@ -37,41 +22,30 @@ def counted(responses: Iterable[Response], invited: Sequence[Invited]) -> dict[s
         "detractors": found.detractors,
         "nps": found.nps,
         "interval": found.interval,
-        "sent": len(invited),
-        "response_rate": response_rate(len(invited), sum(one.answered for one in invited)),
+        "sent": tally.sent,
+        "response_rate": response_rate(tally.sent, tally.answered),
     }
 
 
-def grouped(
-    by: str, responses: Iterable[Response], invited: Iterable[Invited], standings: Mapping[str, Standing]
-) -> list[dict[str, Any]]:
-    """The groups in order of key, null last; `by=tier` lists every tier."""
-    place = _placing(by, standings)
-    answers: dict[Key, list[Response]] = {}
-    asked: dict[Key, list[Invited]] = {}
-    for one in _UNIT[by](responses):
-        answers.setdefault(place(one), []).append(one)
-    for one in invited:
-        asked.setdefault(place(one), []).append(one)
+def grouped(by: str, tallies: Mapping[Key, Tally], standings: Mapping[str, Standing]) -> list[dict[str, Any]]:
+    """The groups in order of key, null last; `by=tier` lists every tier. `tallies`: by what COUNTED_BY says."""
+    found: dict[Key, Tally] = {}
+    for key, tally in tallies.items():
+        found.setdefault(_group(by, key, standings), Tally()).add(tally)
     names = _names(by, standings)
     return [
-        {"key": key, "name": names.get(key), **counted(answers.get(key, ()), asked.get(key, ()))}
-        for key in _ordered(by, answers.keys() | asked.keys())
+        {"key": key, "name": names.get(key), **counted(found.get(key, Tally()))} for key in _ordered(by, found.keys())
     ]
 
 
-def _placing(by: str, standings: Mapping[str, Standing]) -> Callable[[Told], Key]:
-    def standing(one: Told) -> Standing | None:
-        return None if one.account_id is None else standings.get(one.account_id)
-
-    places: dict[str, Callable[[Told], Key]] = {
-        "tenant": lambda _: "tenant",
-        "account": lambda one: one.account_id,
-        "survey": lambda one: one.survey_id,
-        "tier": lambda one: found.tier if (found := standing(one)) else None,
-        "csm": lambda one: found.csm_id if (found := standing(one)) else None,
-    }
-    return places[by]
+def _group(by: str, key: Key, standings: Mapping[str, Standing]) -> Key:
+    """Which group the answers of an account belong to: accounts that nothing is known of, and none, to nobody's."""
+    if by not in ("tier", "csm"):
+        return key
+    standing = None if key is None else standings.get(key)
+    if standing is None:
+        return None
+    return standing.tier if by == "tier" else standing.csm_id
 
 
 def _names(by: str, standings: Mapping[str, Standing]) -> Mapping[Key, str | None]:

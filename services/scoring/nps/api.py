@@ -10,8 +10,8 @@ from services.scoring.accounts.api import AsOf, Cursor, Limit
 from services.scoring.accounts.known import known_account
 from services.scoring.asof import Desk, Question
 from services.scoring.nps import store
-from services.scoring.nps.answers import counted, grouped, response_item
-from services.scoring.nps.rules import per_person, per_person_and_account
+from services.scoring.nps.answers import COUNTED_BY, counted, grouped, response_item
+from services.scoring.nps.rules import Tally
 from services.scoring.nps.shapes import AccountNps, NpsAnswer, ResponseList
 from shared.clock import from_micros, to_micros
 from shared.http import Json, decode_cursor, encode_cursor, fingerprint, listing, parse_day, parse_limit
@@ -60,9 +60,10 @@ def nps_routes(desk: Desk) -> APIRouter:
         async with desk.question(asker, as_of) as question:
             account = await known_account(question, account_id)
             period = _period(question, first, to)
-            answers = per_person_and_account(await store.scored(question, period, account))
-            told = counted(answers, await store.sent(question, period, account))
-            return Json(question.stamped({"account_id": account_id, **_days(period), **told}))
+            told = await store.tallies(question, period, "account", account)
+            return Json(
+                question.stamped({"account_id": account_id, **_days(period), **counted(told.get(account_id, Tally()))})
+            )
 
     return routes
 
@@ -80,12 +81,11 @@ def _days(period: store.Period) -> dict[str, date]:
 
 
 async def _nps(question: Question, period: store.Period, by: str) -> dict[str, Any]:
-    responses = await store.scored(question, period)
-    invited = await store.sent(question, period)
-    named = sorted({one.account_id for one in (*responses, *invited) if one.account_id is not None})
-    asked = named if by in ("account", "tier", "csm") else []
-    groups = grouped(by, responses, invited, await store.standings(question, period, asked))
-    return {**_days(period), **counted(per_person(responses), invited), "groups": groups}
+    whole = await store.tallies(question, period, "tenant")
+    tallies = whole if by == "tenant" else await store.tallies(question, period, COUNTED_BY[by])
+    named = [key for key in tallies if key is not None] if COUNTED_BY[by] == "account" else []
+    groups = grouped(by, tallies, await store.standings(question, period, named))
+    return {**_days(period), **counted(whole.get("tenant", Tally())), "groups": groups}
 
 
 async def _responses(

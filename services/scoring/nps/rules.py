@@ -1,7 +1,8 @@
 """NPS: which answer stands for whom, and the figure with its interval. Pure."""
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from math import sqrt
 from typing import Final
@@ -97,6 +98,28 @@ def figure(scores: Iterable[int]) -> Nps:
     for score in scores:
         counts[category(score) or "passive"] += 1
     return of_counts(counts["promoter"], counts["passive"], counts["detractor"])
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was answered and sent: units by their score, invitations sent, and those of them with a scored answer."""
+
+    scores: Counter[int] = field(default_factory=Counter[int])
+    sent: int = 0
+    answered: int = 0
+
+    def add(self, other: "Tally") -> None:
+        """Counts the other's too."""
+        self.scores.update(other.scores)
+        self.sent += other.sent
+        self.answered += other.answered
+
+    def figure(self) -> Nps:
+        """The NPS of these scores."""
+        counts = Counter[str]()
+        for score, units in self.scores.items():
+            counts[category(score) or ""] += units
+        return of_counts(counts["promoter"], counts["passive"], counts["detractor"])
 
 
 def of_counts(promoters: int, passives: int, detractors: int) -> Nps:

@@ -2,35 +2,49 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Any, Final
 
 from services.scoring.asof import Question, past
-from services.scoring.nps.rules import Response
+from services.scoring.nps.rules import Tally
 from shared.clock import end_of_day, start_of_day
 
 # Of each answer only the version in force at T: the greatest (at, id) up to it.
 _IN_FORCE: Final = """NOT EXISTS (
   SELECT 1 FROM response v WHERE v.tenant = $1 AND v.response_id = {row}.response_id AND v.at <= $2
   AND (v.at, v.id) > ({row}.at, {row}.id))"""
-# The scored answers whose last edit lies in the period.
-_SCORED: Final = f"""
-SELECT r.id, r.response_id, r.survey_id, a.account_id, r.person, r.at, r.score FROM response r
-LEFT JOIN scoring.account_key a ON a.tenant = $1 AND a.account = r.account
-WHERE r.tenant = $1 AND r.at >= $3 AND r.at <= $4 AND r.score IS NOT NULL AND {_IN_FORCE.format(row="r")}
+# How often each score was given, by {key}, of the answers whose last edit lies in the period: of each unit (the person,
+# or the answer itself where it names none, and {unit}) the latest. `rules.latest` says the same one by one.
+_SCORES: Final = f"""
+WITH unit AS (
+  SELECT DISTINCT ON (r.person, lone {{unit}}) r.account, r.survey_id, r.score FROM response r
+  CROSS JOIN LATERAL (SELECT CASE WHEN r.person IS NULL THEN r.response_id END AS lone) l
+  WHERE r.tenant = $1 AND r.at >= $3 AND r.at <= $4 {{some}} AND r.score IS NOT NULL AND {_IN_FORCE.format(row="r")}
+  ORDER BY r.person, lone {{unit}}, r.at DESC, r.response_id DESC, r.id DESC),
+counted AS (SELECT {{key}} AS key, score, count(*) AS answers FROM unit r GROUP BY 1, 2)
+SELECT {{shown}} AS key, score, answers FROM counted {{names}}
 """
-# Invitations whose first mail left in the period and did not bounce, and whether they have a scored answer by T.
+# Invitations whose first mail left in the period and did not bounce, and how many of them have a scored answer by T.
 _SENT: Final = f"""
 WITH answered AS (
   SELECT DISTINCT r.invitation_id FROM response r WHERE r.tenant = $1 AND r.at >= $3 AND r.at <= $2
-  AND r.invitation_id IS NOT NULL AND r.score IS NOT NULL AND {_IN_FORCE.format(row="r")})
-SELECT i.survey_id, a.account_id, w.invitation_id IS NOT NULL AS answered FROM invitation i
-LEFT JOIN answered w ON w.invitation_id = i.invitation_id
-LEFT JOIN scoring.account_key a ON a.tenant = $1 AND a.account = i.account
-WHERE i.tenant = $1 AND i.kind = 'sent' AND i.at >= $3 AND i.at <= $4 AND NOT EXISTS (
-  SELECT 1 FROM invitation b
-  WHERE b.tenant = $1 AND b.invitation_id = i.invitation_id AND b.kind = 'bounced' AND b.at <= $2)
+  AND r.invitation_id IS NOT NULL AND r.score IS NOT NULL AND {_IN_FORCE.format(row="r")}),
+counted AS (
+  SELECT {{key}} AS key, count(*) AS sent, count(w.invitation_id) AS answered FROM invitation r
+  LEFT JOIN answered w ON w.invitation_id = r.invitation_id
+  WHERE r.tenant = $1 AND r.kind = 'sent' AND r.at >= $3 AND r.at <= $4 {{some}} AND NOT EXISTS (
+    SELECT 1 FROM invitation b
+    WHERE b.tenant = $1 AND b.invitation_id = r.invitation_id AND b.kind = 'bounced' AND b.at <= $2)
+  GROUP BY 1)
+SELECT {{shown}} AS key, sent, answered FROM counted {{names}}
 """
+_NAMES: Final = "LEFT JOIN scoring.account_key a ON a.tenant = $1 AND a.account = counted.key"
+# What is counted by: the rest of the unit, the key, how it is shown.
+_BY: Final = {
+    "tenant": {"unit": "", "key": "'tenant'", "shown": "key", "names": ""},
+    "account": {"unit": ", r.account", "key": "r.account", "shown": "a.account_id", "names": _NAMES},
+    "survey": {"unit": ", r.survey_id", "key": "r.survey_id", "shown": "key", "names": ""},
+}
 # The answers that stand at T: one per person and survey, the latest; without a person each is its own.
 _STANDING: Final = f"""
 FROM response r WHERE r.tenant = $1 AND r.at <= $2 {{filters}} AND {_IN_FORCE.format(row="r")}
@@ -65,15 +79,6 @@ class Period:
 
 
 @dataclass(frozen=True, slots=True)
-class Invited:
-    """One invitation that counts as sent."""
-
-    survey_id: str
-    account_id: str | None
-    answered: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Standing:
     """What groups need of an account at the end of the period; a churned one has no tier."""
 
@@ -90,26 +95,20 @@ def period_of(question: Question, first: date, last: date) -> Period:
     return Period(first, last, start_of_day(first, tz), end, question.live and last >= question.day)
 
 
-async def scored(question: Question, period: Period, account: int | None = None) -> list[Response]:
-    """The scored answers of the period, of one account or of all; each as it stands at T."""
-    some = "" if account is None else " AND r.account = $5"
-    asked = () if account is None else (account,)
-    rows = await question.conn.fetch(_SCORED + some, question.tenant, question.at, period.start, period.end, *asked)
-    return [_response(row) for row in rows]
-
-
-def _response(row: Any) -> Response:
-    person = None if row["person"] is None else str(row["person"])
-    at = row["at"].astimezone(UTC)
-    return Response(row["response_id"], row["id"], row["survey_id"], at, row["score"], row["account_id"], person)
-
-
-async def sent(question: Question, period: Period, account: int | None = None) -> list[Invited]:
-    """The invitations of the period that did not bounce."""
-    some = "" if account is None else " AND i.account = $5"
-    asked = () if account is None else (account,)
-    rows = await question.conn.fetch(_SENT + some, question.tenant, question.at, period.start, period.end, *asked)
-    return [Invited(row["survey_id"], row["account_id"], row["answered"]) for row in rows]
+async def tallies(question: Question, period: Period, by: str, account: int | None = None) -> dict[str | None, Tally]:
+    """What was answered and sent in the period, by `tenant` (key `tenant`), `account` or `survey`; of one account or
+    of all. Nothing told, no key."""
+    asked: list[Any] = [question.tenant, question.at, period.start, period.end]
+    some = ""
+    if account is not None:
+        some, asked = "AND r.account = $5", [*asked, account]
+    found: dict[str | None, Tally] = {}
+    for row in await question.conn.fetch(_SCORES.format(**_BY[by], some=some), *asked):
+        found.setdefault(row["key"], Tally()).scores[row["score"]] = row["answers"]
+    for row in await question.conn.fetch(_SENT.format(**_BY[by], some=some), *asked):
+        tally = found.setdefault(row["key"], Tally())
+        tally.sent, tally.answered = row["sent"], row["answered"]
+    return found
 
 
 async def standings(question: Question, period: Period, accounts: Sequence[str]) -> Mapping[str, Standing]:

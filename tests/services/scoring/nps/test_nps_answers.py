@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from datetime import date, timedelta
 from math import sqrt
+from random import Random
 from typing import Any
 
 import pytest
 
+from services.scoring.nps import rules
 from shared import facts
-from shared.clock import to_micros
-from tests.services.scoring.builders import TODAY, at
+from shared.clock import from_micros, to_micros
+from tests.services.scoring.builders import TODAY, TOKYO, at
 from tests.services.scoring.harness import House, TestTenant
 
 KEYS = ("n", "promoters", "passives", "detractors")
@@ -220,3 +222,38 @@ async def test_a_response_is_in_the_accounts_health(house: House):
     await tenant.tell(tenant.response(9, TODAY - timedelta(days=0), "acme", "ana"))
     after = {one["name"]: one for one in (await tenant.get("/v1/accounts/acme/health"))["dimensions"]}
     assert (before["sentiment"]["value"], after["sentiment"]["value"]) == (None, 90)
+
+
+async def test_figures_equal_the_rules_applied_one_by_one(house: House):
+    """300 answers with edits, ties, comments, strangers and people of several accounts, in one shuffled order."""
+    dice, tenant = Random(7), await house.tenant()
+    told = [
+        tenant.response(
+            dice.choice([None, *range(11)]),
+            at(ago(dice.randrange(100)), dice.randrange(3)),
+            dice.choice([None, *"abc"]),
+            dice.choice([None, *"pqrstuvw"]),
+            response_id=f"r{dice.randrange(150)}",
+            survey_id=dice.choice("xyz"),
+        )
+        for _ in range(300)
+    ]
+    await tenant.tell(*told)
+    versions = [
+        rules.Response(f.response_id, f.id, f.survey_id, from_micros(f.at), f.score, f.account_id, f.person_id)
+        for f in told
+    ]
+    now = house.clock.now()
+    counting = rules.in_period(rules.answers(versions, now), ago(89), TODAY, TOKYO)
+    units = {"account": rules.per_person_and_account(counting), "survey": rules.per_person_and_survey(counting)}
+    whole = await tenant.get("/v1/nps?by=account")
+    assert figure(whole) == by_hand([one.score or 0 for one in rules.per_person(counting)])
+    for by, ones in units.items():
+        expected: dict[str | None, list[int]] = {}
+        for one in ones:
+            expected.setdefault(one.account_id if by == "account" else one.survey_id, []).append(one.score or 0)
+        groups = (await tenant.get(f"/v1/nps?by={by}"))["groups"]
+        assert {group["key"]: figure(group) for group in groups} == {k: by_hand(v) for k, v in expected.items()}
+    standing = rules.per_person_and_survey(rules.answers(versions, now))
+    listed = (await tenant.get("/v1/responses?limit=500"))["items"]
+    assert sorted(one["response_id"] for one in listed) == sorted(one.response_id for one in standing)
