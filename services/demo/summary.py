@@ -172,10 +172,16 @@ def _call_first(calls: list[Document], now: datetime, console: Console) -> None:
     rows = (
         (row["name"] or row["account_id"], row.get("csm_name") or row["csm_id"] or "nobody", words.money(row["acv"]),
          words.band(row["band"], words.score(row["score"])), words.signed(row["change_28d"]),
-         words.days_ago(row["last_contact"], now), row["reason"])
+         words.days_ago(row["last_contact"], now), _why(row))
         for row in calls
     )  # fmt: skip
     _print(console, table, rows)
+
+
+def _why(row: Document) -> Text:
+    """The reason, and below it something to begin the call with."""
+    point = row.get("talking_point")
+    return Text.assemble(row["reason"] or words.DASH, (f"\n→ {point}", "dim") if point else "")
 
 
 def _nps(nps: Document, console: Console) -> None:

@@ -19,7 +19,7 @@ CALL = {
     "score": 23.456,
     "change_28d": -17.2, "last_contact": None, "next_planned": None, "rule": "never_contacted",
     "reason": "never contacted in 412 days, although its use fell from 12 people to 3 in the last four weeks [sic]",
-    "talking_point": None,
+    "talking_point": "Active users are down to 3 from 12.",
 }  # fmt: skip
 FULL = {
     "as_of": "2026-03-07T09:30:00Z", "fresh_to": "2026-03-07T09:29:59.5Z",
@@ -76,6 +76,7 @@ def test_no_line_is_wider_than_100_columns_and_columns_stand_under_each_other():
 def test_the_reason_is_told_in_full_as_it_came():
     told = " ".join(printed(FULL).split())
     assert told.count("[sic]") == 10
+    assert told.count("→ Active users") == 10
     assert "…" in told  # the long name is cut
 
 
