@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from services.scoring.account import Amounts, Moment
-from services.scoring.assessment import EARLIER_DAYS, Assessment, assess, health_at, with_changes
+from services.scoring.assessment import EARLIER_DAYS, Assessment, assess, stand_at, with_changes
 from services.scoring.facts.read import Reader
 from services.scoring.lifecycle.rules import lifecycle
 from services.scoring.positions import Freshness
@@ -128,7 +128,7 @@ async def _scores(
     moment = terms.moment(at)
     rules = terms.rules(await amounts_at(conn, terms, moment))
     known = await Reader(conn, terms.tenant, moment, terms.settings).accounts(accounts)
-    return {account: health_at(one, moment, rules).score for account, one in known.items()}
+    return {account: stand_at(one, moment, rules).score for account, one in known.items()}
 
 
 async def amounts_at(conn: Connection, terms: Terms, moment: Moment) -> Amounts:

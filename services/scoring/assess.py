@@ -14,7 +14,7 @@ from typing import Any, Final
 import structlog
 
 from services.scoring.account import Moment
-from services.scoring.assessment import EARLIER_DAYS, Assessment, assess, with_changes
+from services.scoring.assessment import EARLIER_DAYS, Assessment, Stand, assess, stand_at, stand_of, with_changes
 from services.scoring.facts.read import Reader
 from services.scoring.facts.store import merge
 from services.scoring.rulebook import AGO, Terms, read_terms
@@ -40,6 +40,7 @@ ROUND: Final = 4_000  # waiting rows taken at once
 SHARD_LOCK: Final = 7_310  # advisory lock class, key = shard
 TENANT_LOCK: Final = 7_311  # advisory lock class, key = tenant
 ALWAYS: Final = date.min  # asyncpg reads -infinity as this
+ABSENT: Final = Stand(0, None, None, None)
 _TAKE: Final = """
 DELETE FROM dirty WHERE ctid = ANY (ARRAY(SELECT ctid FROM dirty WHERE shard = $1 ORDER BY received LIMIT $2))
 RETURNING tenant, account, received, since
@@ -176,17 +177,22 @@ class Round:
         """Judges and writes; whether any account's money, standing or tier order changed at one of the moments."""
         accounts = sorted(self.waiting.since)
         kept = await self._kept(accounts)
-        found: dict[int, dict[int, Assessment]] = {}
+        live: dict[int, Assessment] = {}
+        stands: dict[tuple[int, int], Stand] = {}
         for ago in AGO:
             stale = [account for account in accounts if self._stale(account, ago, kept)]
             at = await self._reader(ago).accounts(stale) if stale else {}
             rules = self.terms.live_rules(ago, self.moments[ago])
-            found[ago] = {key: assess(one, self.moments[ago], rules) for key, one in at.items()}
+            if ago == 0:
+                live = {key: assess(one, self.moments[ago], rules) for key, one in at.items()}
+                stands.update({(key, ago): stand_of(one) for key, one in live.items()})
+            else:
+                stands.update({(key, ago): stand_at(one, self.moments[ago], rules) for key, one in at.items()})
             await asyncio.sleep(0)
-        standing = self._standings(found, kept)
+        standing = self._standings(stands, kept)
         changed_money = _money_changed(kept, standing)
         await merge(self.conn, STANDING, (row for key, row in standing.items() if kept.get(key) != row))
-        await self._write(found[0], {**kept, **standing})
+        await self._write(live, {**kept, **standing})
         return changed_money
 
     def _reader(self, ago: int) -> Reader:
@@ -203,22 +209,17 @@ class Round:
         return {(row["account"], row["ago"]): (tenant, *row) for row in rows}
 
     def _standings(
-        self, found: Mapping[int, Mapping[int, Assessment]], kept: Mapping[tuple[int, int], tuple]
+        self, stands: Mapping[tuple[int, int], Stand], kept: Mapping[tuple[int, int], tuple]
     ) -> dict[tuple[int, int], tuple]:
         """The rows of `standing` judged again; an account that did not exist then has no value and no score."""
         rows: dict[tuple[int, int], tuple] = {}
         for ago in AGO:
             day = self.moments[ago].day
             for account in self.waiting.since:
-                if not self._stale(account, ago, kept):
-                    continue
-                one = found[ago].get(account)
-                if one is None:
-                    rows[account, ago] = (self.terms.tenant, account, ago, day, 0, None, None, "none")
-                else:
-                    value = 0 if one.churned else one.value
-                    band = "none" if one.churned else one.band
-                    rows[account, ago] = (self.terms.tenant, account, ago, day, value, one.tier, one.score, band)
+                if self._stale(account, ago, kept):
+                    one = stands.get((account, ago), ABSENT)
+                    band = one.band or "none"
+                    rows[account, ago] = (self.terms.tenant, account, ago, day, one.value, one.tier, one.score, band)
         return rows
 
     async def _write(self, live: Mapping[int, Assessment], standing: Mapping[tuple[int, int], tuple]) -> None:

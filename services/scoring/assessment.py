@@ -8,7 +8,7 @@ from typing import Any, Final
 from services.scoring.account import AccountAt, Amounts, Moment, Override, Planned, Touch
 from services.scoring.coverage.rules import Coverage, contacted, coverage
 from services.scoring.health.model import PublishedModel, pick
-from services.scoring.health.rules import NOTHING, Health, effective_band, evaluate, readings_of
+from services.scoring.health.rules import NOTHING, Health, band_of, effective_band, evaluate, readings_of, score_of
 from services.scoring.lifecycle.rules import Lifecycle, lifecycle
 from services.scoring.matrix.actions import Fired, Situation, needs_action, with_drop
 from services.scoring.matrix.rules import Place, call_first_key, default_list_key, place
@@ -109,9 +109,32 @@ def assess(account: AccountAt, moment: Moment, rules: Rulebook) -> Assessment:
     return _compose(account, moment, standing)
 
 
-def health_at(account: AccountAt, moment: Moment, rules: Rulebook) -> Health:
-    """Only the health: for earlier days, whose scores are all that is asked."""
-    return _judge(account, moment, rules).health
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """What is kept of an account at an earlier moment: value in minor units (0 while churned), tier, score and band
+    (all None while churned)."""
+
+    value: int
+    tier: str | None
+    score: float | None
+    band: str | None
+
+
+def stand_at(account: AccountAt, moment: Moment, rules: Rulebook) -> Stand:
+    """The same verdicts as `assess` gives, without their reasons."""
+    life = lifecycle(account, moment)
+    if life.churned:
+        return Stand(0, None, None, None)
+    tier = account.tier_exception or tier_of(life.value, rules.amounts)
+    policy, model = rules.settings.coverage.of(tier), pick(rules.models, tier)
+    cover = coverage(account, life, policy, moment)
+    score = score_of(model.document, readings_of(account, life, cover, policy, rules.settings, moment))
+    return Stand(life.value, tier, score, band_of(score, model.document.bands))
+
+
+def stand_of(found: Assessment) -> Stand:
+    """What is kept of a full assessment."""
+    return Stand(0, None, None, None) if found.churned else Stand(found.value, found.tier, found.score, found.band)
 
 
 def with_changes(assessment: Assessment, earlier_scores: Mapping[int, float | None]) -> Assessment:

@@ -1,9 +1,10 @@
 """An assessment as the row that lists and answers read, and what that row adds to the live totals. Pure."""
 
-import json
 from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any, Final
+
+import msgspec
 
 from services.scoring.assessment import Assessment
 from services.scoring.facts.store import Target, columns
@@ -74,10 +75,14 @@ def row_of(
         "last_contact_channel": contact.channel if contact else None,
         "last_contact_csm": contact.csm_id if contact else None, "planned_at": planned.at if planned else None,
         "planned_channel": planned.channel if planned else None, "in_use": found.in_use,
-        "contacted": found.contacted, "needs_action": json.dumps([fired.as_json() for fired in found.needs_action]),
-        "needs": len(found.needs_action), "health": json.dumps(health_document(found)), **orders(found),
+        "contacted": found.contacted, "needs_action": _json([fired.as_json() for fired in found.needs_action]),
+        "needs": len(found.needs_action), "health": _json(health_document(found)), **orders(found),
         "computed_at": computed_at,
     }  # fmt: skip
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 def health_document(found: Assessment) -> dict[str, Any]:
@@ -119,7 +124,7 @@ def same_state(old: Mapping[str, Any], new: Row) -> bool:
     """Whether nothing a reader sees has changed (when it was computed does not count)."""
     for name in STATE_COLUMNS:
         if name in ("needs_action", "health"):
-            if json.loads(old[name]) != json.loads(new[name]):
+            if msgspec.json.decode(old[name]) != msgspec.json.decode(new[name]):
                 return False
         elif name != "computed_at" and old[name] != new[name]:
             return False
@@ -167,6 +172,8 @@ def difference(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> 
     """New contributions less old ones, without what stays the same."""
     before = contributions(old) if old else {}
     after = contributions(new) if new else {}
+    if before == after:
+        return {}
     changed: dict[tuple[str, str, str], Counts] = {}
     for place in before.keys() | after.keys():
         nothing = (0,) * 8

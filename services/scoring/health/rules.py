@@ -126,17 +126,27 @@ def evaluate(model: HealthModel, readings: Readings) -> Health:
         _row(dimension, value, known_weight, readings)
         for dimension, value in zip(model.dimensions, values, strict=True)
     ]
-    raw = weighted_mean(
-        (float(dimension.weight), value)
-        for dimension, value in zip(model.dimensions, values, strict=True)
-        if value is not None
-    )
+    raw = _raw_score(model, values)
     if raw is None:
         return Health(None, UNKNOWN, 0.0, tuple(rows))
     score = capped(raw, model.caps, readings)
     if score < raw:
         rows.append({"name": "cap", "contribution": score - raw})
     return Health(score, band_of(score, model.bands), known_weight / all_weight, tuple(rows))
+
+
+def score_of(model: HealthModel, readings: Readings) -> float | None:
+    """The score that `evaluate` gives, bit for bit, without its reasons: for earlier days, of which only it is kept."""
+    raw = _raw_score(model, [dimension_value(dimension, readings) for dimension in model.dimensions])
+    return None if raw is None else capped(raw, model.caps, readings)
+
+
+def _raw_score(model: HealthModel, values: Sequence[float | None]) -> float | None:
+    return weighted_mean(
+        (float(dimension.weight), value)
+        for dimension, value in zip(model.dimensions, values, strict=True)
+        if value is not None
+    )
 
 
 def _row(dimension: Dimension, value: float | None, known_weight: float, readings: Readings) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from services.scoring.account import AccountAt, Amounts, Override, Planned
-from services.scoring.assessment import Assessment, Rulebook, assess, health_at, with_changes
+from services.scoring.assessment import Assessment, Rulebook, assess, stand_at, stand_of, with_changes
 from services.scoring.health.model import PublishedModel, preset
 from shared.tenant_settings import TenantSettings
 from tests.services.scoring.builders import TODAY, account, at, contract, moment, touch, used
@@ -130,8 +130,11 @@ def test_a_planned_contact_within_a_week_puts_an_account_below_those_without() -
     assert assessed(planned=soon).planned_in_days == 7
 
 
-def test_the_health_of_a_day_alone_is_that_of_the_assessment() -> None:
-    assert health_at(acme(), moment(), RULES).score == assessed().score
+def test_what_is_kept_of_an_earlier_day_is_what_the_assessment_says() -> None:
+    gone = account("gone", status="churned", acv=5000, contracts=())
+    for one in (acme(), account("x"), gone):
+        assert stand_at(one, moment(), RULES) == stand_of(assess(one, moment(), RULES))
+    assert stand_at(acme(), moment(), RULES).score is not None
 
 
 def test_an_account_of_which_nothing_but_its_id_is_known_is_assessed() -> None:
