@@ -64,7 +64,8 @@ class Imports:
             read = await asyncio.to_thread(self._read, asker, file, plan, received)
             surveys = await self._surveys(asker, read, make=not dry_run)
             if not dry_run:
-                await self._publish(to_facts(read.drafts, surveys, asker.tenant, received), received)
+                made = await asyncio.to_thread(to_facts, read.drafts, surveys, asker.tenant, received)
+                await self._publish(made, received)
             return read.answer()
 
     def _read(self, asker: Principal, file: IO[bytes], plan: Plan, received: int) -> Read:
@@ -102,7 +103,8 @@ class Imports:
 
     async def _publish(self, made: Sequence[facts.SurveyResponse], received: int) -> None:
         for first in range(0, len(made), _AT_ONCE):
-            records = _records(made[first : first + _AT_ONCE], self._bus.partitions, received)
+            some = made[first : first + _AT_ONCE]
+            records = await asyncio.to_thread(_records, some, self._bus.partitions, received)
             try:
                 await self._bus.publish(records, self._settings.publish_seconds)
             except BusUnavailable as problem:
