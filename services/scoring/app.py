@@ -18,6 +18,7 @@ from services.scoring.nps.api import nps_routes
 from services.scoring.positions import Freshness, StoredPositions
 from services.scoring.rules_api.api import settings_routes
 from services.scoring.settings import ScoringSettings
+from services.scoring.summary.api import summary_routes
 from services.scoring.tenants import Tenants
 from services.scoring.ticker import Ticker
 from services.scoring.tiers.api import tier_routes
@@ -67,7 +68,10 @@ def _routes(desk: Desk, keyring: Keyring, ready: Ready, clock: Clock) -> ASGIApp
     app.state.keyring = keyring
     install_handlers(app)
 
-    doors = (health_routes, account_routes, coverage_routes, nps_routes, usage_routes, settings_routes, tier_routes)
+    doors = (
+        health_routes, account_routes, coverage_routes, nps_routes, usage_routes, settings_routes, tier_routes,
+        summary_routes,
+    )  # fmt: skip
     for routes in doors:
         app.include_router(routes(desk))
     app.router.routes.extend(probe_routes(ready, clock))

@@ -34,6 +34,12 @@ ON CONFLICT (key) DO UPDATE SET seen_on = excluded.seen_on, body = excluded.body
 WHERE fact_seen.seen_on < excluded.seen_on - 30 RETURNING key
 """
 _STORED: Final = "SELECT key, body FROM fact_seen WHERE key = ANY($1::uuid[])"
+_NEWEST: Final = """
+INSERT INTO newest_fact (tenant, topic, part, at)
+SELECT * FROM unnest($1::int[], $2::text[], $3::int[], $4::timestamptz[]) AS n(tenant, topic, part, at)
+ORDER BY tenant, topic, part
+ON CONFLICT (tenant, topic, part) DO UPDATE SET at = excluded.at WHERE newest_fact.at < excluded.at
+"""
 _CONFLICT: Final = """
 INSERT INTO scoring.conflict (tenant, at, type, id, payload)
 SELECT * FROM unnest($1::int[], $2::timestamptz[], $3::text[], $4::text[], $5::text[])
@@ -142,6 +148,9 @@ async def _write(conn: Connection, rows: Rows) -> None:
     )
     for target, listed in plain:
         await merge(conn, target, listed)
+    newest = sorted(rows.newest)
+    columns = [list(column) for column in zip(*newest, strict=True)] or [[], [], []]
+    await conn.execute(_NEWEST, *columns, [from_micros(rows.newest[place]) for place in newest])
 
 
 def _dirty(rows: Rows) -> Iterable[tuple]:

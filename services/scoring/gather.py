@@ -12,7 +12,7 @@ import msgspec
 from services.scoring.batch import Line
 from services.scoring.facts.usage import Membership, UsageBatch
 from shared import facts
-from shared.clock import Days, from_micros, start_of_day
+from shared.clock import Days, from_micros, start_of_day, to_micros
 from shared.money import to_minor
 from shared.tenant_settings import TenantSettings
 
@@ -55,6 +55,7 @@ class Rows:
     response: list[tuple] = field(default_factory=list)
     invitation: dict[tuple, tuple] = field(default_factory=dict)
     dirty: dict[tuple[int, int], list] = field(default_factory=dict)  # (tenant, account) → [received µs, since]
+    newest: dict[tuple[int, str, int], int] = field(default_factory=dict)  # (tenant, topic, partition) → µs
     due: set[tuple] = field(default_factory=set)
     recheck: dict[tuple[int, str, str], tuple[date, int]] = field(default_factory=dict)  # → (since, received µs)
 
@@ -101,8 +102,22 @@ def gather(lines: Iterable[Line], known: Resolved) -> Rows:
     """The rows of a batch. Raises ValueError only for what `batch.check` should have refused."""
     rows = Rows()
     for line in lines:
+        _note_newest(rows, line, known)
         _GATHER[type(line.fact)](rows, line.fact, known)
     return rows
+
+
+def _note_newest(rows: Rows, line: Line, known: Resolved) -> None:
+    """A fact dated ahead says something new when it comes in, not when it comes due."""
+    fact = line.fact
+    if isinstance(fact, facts.Contract):
+        at = to_micros(start_of_day(date.fromisoformat(fact.effective_on), known.tenants[fact.tenant].tz))
+    else:
+        at = fact.at
+    at = min(at, fact.received)
+    place = (fact.tenant, *line.place)
+    if rows.newest.get(place, at) <= at:
+        rows.newest[place] = at
 
 
 def _usage(rows: Rows, fact: facts.Usage, known: Resolved) -> None:

@@ -83,6 +83,12 @@ CREATE TABLE {schema}.invitation (
 );
 CREATE INDEX ON {schema}.invitation (tenant, at);
 
+-- When the newest fact of a partition happened, or was received if that is earlier. A row has one writer: its partition.
+CREATE TABLE {schema}.newest_fact (
+  tenant int NOT NULL, topic text COLLATE "C" NOT NULL, part int NOT NULL, at timestamptz NOT NULL,
+  PRIMARY KEY (tenant, topic, part)
+) WITH (fillfactor = 50);
+
 -- Accounts that wait for their assessment. since = the earliest day a change reaches back to (-infinity: all of it).
 CREATE TABLE {schema}.dirty (
   shard smallint NOT NULL, tenant int NOT NULL, account int NOT NULL, received timestamptz NOT NULL, since date NOT NULL

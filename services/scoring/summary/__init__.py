@@ -1,0 +1,1 @@
+"""The home screen: what a CS manager looks at first."""
