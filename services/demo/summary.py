@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import aiohttp
 from rich.console import Console
@@ -14,6 +15,7 @@ from rich.text import Text
 from services.demo import words
 from services.demo.door import Door
 from services.demo.mark import Mark
+from shared.clock import zone
 
 WIDTH: Final = 100
 Document = dict[str, Any]
@@ -27,15 +29,16 @@ def screen() -> Console:
 async def print_summary(base_url: str, key: str, console: Console) -> None:
     """Asks and prints. `key`: kind api, any role. Raises DemoStopped when it is refused."""
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session:
-        document = await Door(session, base_url, key).ask("/v1/summary")
-    show(document, console)
+        door = Door(session, base_url, key)
+        document, settings = await door.ask("/v1/summary"), await door.ask("/v1/settings")
+    show(document, zone(settings["time_zone"]), console)
 
 
-def show(document: Document, console: Console) -> None:
-    """Prints a summary document; one without accounts says what to do next."""
-    now = words.moment(document["as_of"])
+def show(document: Document, tz: ZoneInfo, console: Console) -> None:
+    """Prints a summary document, times in the tenant's zone; one without accounts says what to do next."""
+    now = words.moment(document["as_of"]).astimezone(tz)
     _heading(console, "Genki", "GET /v1/summary")
-    _headline(document, console)
+    _headline(document, now, console)
     if not sum(document["headline"]["accounts"].values()):
         _nothing_yet(console)
         return
@@ -71,13 +74,12 @@ def _of_sample(mark: Mark) -> list[str]:
 
 def doors(url: str, mark: Mark) -> list[str]:
     """Lines for a shell: the keys as variables, then three calls."""
-    fact = '{"type":"usage","at":"\'$(date -u +%FT%TZ)\'","account_id":"redhat.com","person_id":"me","event":"report"}'
     return [
         f"URL={shlex.quote(url)}  # API and its description: {url}/docs",
         *(f"{name.upper()}={key}" for name, key in mark.keys.items()),
         'curl -H "Authorization: Bearer $ADMIN" "$URL/v1/accounts?band=red&sort=-acv&limit=5"',
         'curl -H "Authorization: Bearer $ADMIN" "$URL/v1/accounts/redhat.com/health"',
-        f'curl -H "Authorization: Bearer $SERVER" "$URL/v1/events" -d \'{fact}\'',
+        'curl -u "$WRITE:" "$URL/v1/track" -d \'{"userId":"me","event":"hi","context":{"groupId":"redhat.com"}}\'',
     ]
 
 
@@ -100,7 +102,7 @@ def _print(console: Console, table: Table, rows: Iterable[tuple[Any, ...]]) -> N
     console.print(table)
 
 
-def _headline(document: Document, console: Console) -> None:
+def _headline(document: Document, now: datetime, console: Console) -> None:
     headline, accounts = document["headline"], document["headline"]["accounts"]
     kinds = " · ".join(f"{words.count(accounts.get(kind))} {kind}" for kind in ("onboarding", "active", "churned"))
     rejected = headline.get("rejected_24h")
@@ -112,8 +114,11 @@ def _headline(document: Document, console: Console) -> None:
             f"{words.count(rejected)} rejected in 24 h · {words.count(headline['unassigned'])} unassigned"
         )
     )
-    fresh = document.get("fresh_to")
-    console.print(Text(f"as of       {document['as_of']}" + (f" · fresh to {fresh}" if fresh else "")))
+    held = ""
+    if document.get("fresh_to"):
+        fresh = words.moment(document["fresh_to"]).astimezone(now.tzinfo)
+        held = f" · holds every fact accepted up to {fresh:%H:%M:%S}"
+    console.print(Text(f"as of       {now:%Y-%m-%d %H:%M:%S %Z}{held}"))
 
 
 def _nothing_yet(console: Console) -> None:
@@ -166,7 +171,7 @@ def _call_first(calls: list[Document], now: datetime, console: Console) -> None:
         return
     table = _table(("account", ""), ("CSM", ""), ("ACV", "right"), ("health", "right"), ("28 d", "right"),
                    ("contact", "right"), ("why", ""), width=min(console.width, WIDTH + 20))  # fmt: skip
-    for column, width in ((0, 20), (1, 12)):
+    for column, width in ((0, 18), (1, 13)):
         table.columns[column].max_width = width
     table.columns[6].no_wrap, table.columns[6].overflow, table.columns[6].ratio = False, "fold", 1
     rows = (

@@ -46,9 +46,9 @@ def age(seconds: float | None) -> str:
 
 
 def days_ago(contact: Any, now: datetime) -> str:
-    """The last contact (`{at, …}`, or its time) as whole days before now."""
+    """The last contact (`{at, …}`, or its time) as calendar days before now, in the zone of `now`."""
     at = contact.get("at") if isinstance(contact, dict) else contact
-    return "never" if at is None else f"{(now - moment(at)).days} d ago"
+    return "never" if at is None else f"{(now.date() - moment(at).astimezone(now.tzinfo).date()).days} d ago"
 
 
 def moment(text: str) -> datetime:
