@@ -8,6 +8,7 @@ from typing import Any, Final
 from services.scoring.asof import Question, past
 from services.scoring.assessment import Assessment, with_changes
 from services.scoring.coverage.store import due_counts
+from services.scoring.facts.read import Reader
 from services.scoring.state import row_of
 from services.scoring.summary.rules import CALLS, Seen, Totals, totals
 from shared.clock import end_of_day
@@ -19,16 +20,16 @@ FROM counter WHERE tenant = $1 AND dim = ANY($2) GROUP BY dim, key, tier HAVING 
 """
 _DIMS: Final = ("tenant", "tier", "csm", "band", "status", "moved")
 _SEEN: Final = """
-SELECT status, churned, acv, effective_band, band_7d, tier, csm_id, covered, due_at, in_use, contacted
-FROM account_state WHERE tenant = $1 {some}
+SELECT account_id, status, churned, acv, effective_band, band_7d, tier, csm_id, covered, due_at, in_use, contacted
+FROM account_state WHERE tenant = $1 AND csm_id = ANY($2)
 """
 _CALLS: Final = f"""
 SELECT account_id, name, csm_id, csm_name, acv, rank, tenure, priority, effective_band, score, change_28d, day,
   last_contact_at, last_contact_channel, last_contact_csm, planned_at, planned_channel, renewal_on, active_users_28d,
   needs_action, health
-FROM account_state WHERE tenant = $1 AND call_order IS NOT NULL {{some}} ORDER BY call_order LIMIT {CALLS}
+FROM account_state WHERE tenant = $1 AND call_order IS NOT NULL {{some}}
+ORDER BY call_order LIMIT {CALLS}
 """
-_IDS: Final = "SELECT account_id FROM account_state WHERE tenant = $1 {some}"
 _UNASSIGNED: Final = (
     "SELECT coalesce(sum(events), 0)::bigint FROM usage WHERE tenant = $1 AND account = 0 AND day <= $2"
 )
@@ -78,22 +79,23 @@ async def board(question: Question, scope: Scope) -> Board:
     """Live from the totals, or from the accounts of some CSMs; past from the accounts as they stood."""
     if not question.live:
         return await _past(question, scope)
-    calls = await _fetch(question, _CALLS, scope)
     if scope.everybody:
+        calls = await question.conn.fetch(_CALLS.format(some=""), question.tenant)
         return Board(await _counted(question), calls, None)
-    seen = [Seen(*row) for row in await _fetch(question, _SEEN, scope)]
-    ids = frozenset(row["account_id"] for row in await _fetch(question, _IDS, scope))
+    csms = await _owners(question, scope)
+    calls = await question.conn.fetch(_CALLS.format(some="AND csm_id = ANY($2)"), question.tenant, csms)
+    rows = await question.conn.fetch(_SEEN, question.tenant, csms)
+    seen = [Seen(*told) for _, *told in rows]
+    ids = frozenset(row["account_id"] for row in rows)
     return Board(totals(seen, question.day, question.terms.tz), calls, ids)
 
 
-async def _fetch(question: Question, sql: str, scope: Scope) -> list[Any]:
-    """A team's accounts are found by its CSMs: they are what the index (tenant, csm_id) knows."""
-    some, asked = "", []
-    for column, wanted in (("csm_id", scope.csms), ("team", scope.teams)):
-        if wanted is not None:
-            asked.append(list(wanted))
-            some += f" AND {column} = ANY(${len(asked) + 1}::text[])"
-    return await question.conn.fetch(sql.replace("{some}", some), question.tenant, *asked)
+async def _owners(question: Question, scope: Scope) -> list[str]:
+    """The CSMs in scope: a team's accounts are found by its CSMs, which is what the index (tenant, csm_id) knows."""
+    if scope.teams is None:
+        return list(scope.csms or ())
+    reader = Reader(question.conn, question.tenant, question.moment, question.terms.settings)
+    return [csm.csm_id for csm in (await reader.csms()).values() if scope.holds(csm.csm_id, csm.team)]
 
 
 async def _counted(question: Question) -> Totals:
