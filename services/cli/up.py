@@ -1,6 +1,7 @@
 """`genki up`: the whole of Genki in one process, or one service of it."""
 
 import asyncio
+import sys
 from typing import Annotated
 
 import structlog
@@ -35,7 +36,7 @@ def up(
         offset = parse_offset(clock_offset)
     except ValueError as problem:
         raise WrongUsage(str(problem)) from problem
-    logging_setup.configure()
+    logging_setup.configure("warning" if sys.stderr.isatty() else "info")  # a line a request is for log files
     if offset:
         structlog.get_logger("genki.up").warning("clock_shifted", offset=str(offset), note="this is a rehearsal")
     plan = Plan(place, host, port, names, Clock(offset), whole=only is None, demo=only is None and not empty)
