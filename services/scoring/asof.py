@@ -118,7 +118,7 @@ async def _assessed(
 ) -> dict[int, Assessment]:
     moment = terms.moment(at)
     rules = terms.rules(await amounts_at(conn, terms, moment))
-    known = await Reader(conn, terms.tenant, moment, terms.settings).accounts(accounts)
+    known = await Reader(conn, terms, moment).accounts(accounts)
     return {account: assess(one, moment, rules) for account, one in known.items()}
 
 
@@ -127,7 +127,7 @@ async def _scores(
 ) -> dict[int, float | None]:
     moment = terms.moment(at)
     rules = terms.rules(await amounts_at(conn, terms, moment))
-    known = await Reader(conn, terms.tenant, moment, terms.settings).accounts(accounts)
+    known = await Reader(conn, terms, moment).accounts(accounts)
     return {account: stand_at(one, moment, rules).score for account, one in known.items()}
 
 
@@ -137,6 +137,6 @@ async def amounts_at(conn: Connection, terms: Terms, moment: Moment) -> Amounts:
     if published is not None:
         return published
     await refuse_too_many(conn, terms.tenant)
-    known = await Reader(conn, terms.tenant, moment, terms.settings).values()
+    known = await Reader(conn, terms, moment).values()
     lives = (lifecycle(one, moment) for one in known.values())
     return amounts((life.value for life in lives if not life.churned), terms.settings.tiers)

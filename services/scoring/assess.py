@@ -17,6 +17,9 @@ from services.scoring.account import Moment
 from services.scoring.assessment import EARLIER_DAYS, Assessment, Stand, assess, stand_at, stand_of, with_changes
 from services.scoring.facts.read import Reader
 from services.scoring.facts.store import merge
+from services.scoring.facts.tables import DIRTY
+from services.scoring.gather import EVER, SHARDS
+from services.scoring.joins.store import account_members
 from services.scoring.rulebook import AGO, Terms, read_terms
 from services.scoring.state import (
     COUNTER,
@@ -39,7 +42,6 @@ TICK: Final = 0.25
 ROUND: Final = 4_000  # waiting rows taken at once
 SHARD_LOCK: Final = 7_310  # advisory lock class, key = shard
 TENANT_LOCK: Final = 7_311  # advisory lock class, key = tenant
-ALWAYS: Final = date.min  # asyncpg reads -infinity as this
 ABSENT: Final = Stand(0, None, None, None)
 _TAKE: Final = """
 DELETE FROM dirty WHERE ctid = ANY (ARRAY(SELECT ctid FROM dirty WHERE shard = $1 ORDER BY received LIMIT $2))
@@ -118,11 +120,11 @@ class Assessor:
         now = self._clock.now()
         moments = terms.moments(now)
         if await self._first_facts(conn, shard, terms, sorted(waiting.since), moments[0]):
-            await conn.execute(_RECHECK, tenant, "all", ALWAYS, waiting.received)
+            await conn.execute(_RECHECK, tenant, "all", EVER, waiting.received)
         round_ = Round(conn, terms, moments, shard, waiting, now)
-        changed_money = await round_.run()
+        absorbed = await round_.absorb() if terms.joined.accounts else False
         ACCOUNTS_ASSESSED.inc(len(waiting.since))
-        if changed_money:
+        if await round_.run() or absorbed:
             await conn.execute(_RECHECK, tenant, "money", moments[0].day, waiting.received)
 
     async def _first_facts(self, conn: Connection, shard: int, terms: Terms, accounts: list[int], now: Moment) -> bool:
@@ -195,8 +197,29 @@ class Round:
         await self._write(live, {**kept, **standing})
         return changed_money
 
+    async def absorb(self) -> bool:
+        """Accounts that another stands for now: their own rows go, that other waits instead. Whether there were any."""
+        tenant, since = self.terms.tenant, self.waiting.since
+        stands_for = await account_members(self.conn, tenant, sorted(since))
+        gone = sorted(account for account in since if stands_for[account] != account)
+        if not gone:
+            return False
+        instead: dict[int, date] = {}
+        for account in gone:
+            other = stands_for[account]
+            instead[other] = min(instead.get(other, date.max), since.pop(account))
+        received = self.waiting.received
+        await merge(
+            self.conn, DIRTY, ((other % SHARDS, tenant, other, received, day) for other, day in instead.items())
+        )
+        old = {row["account"]: row for row in await self.conn.fetch(_OLD, tenant, gone)}
+        await merge(self.conn, COUNTER, self._counters(old, dict.fromkeys(old)))
+        for table in ("account_state", "standing"):
+            await self.conn.execute(f"DELETE FROM {table} WHERE tenant = $1 AND account = ANY($2)", tenant, gone)
+        return True
+
     def _reader(self, ago: int) -> Reader:
-        return Reader(self.conn, self.terms.tenant, self.moments[ago], self.terms.settings)
+        return Reader(self.conn, self.terms, self.moments[ago])
 
     def _stale(self, account: int, ago: int, kept: Mapping[tuple[int, int], tuple]) -> bool:
         """Now is always judged again; an earlier day only when a change reaches back to it, or the days moved on."""
@@ -240,7 +263,7 @@ class Round:
         shown = None if band_7d == "none" else band_7d
         return row_of(full, self.terms.tenant, account, self.shard, self.moments[0].day, shown, self.now)
 
-    def _counters(self, old: Mapping[int, Any], changed: Mapping[int, Row]) -> list[tuple]:
+    def _counters(self, old: Mapping[int, Any], changed: Mapping[int, Row | None]) -> list[tuple]:
         totals: dict[tuple[str, str, str], list[int]] = {}
         for account, row in changed.items():
             for place, delta in difference(old.get(account), row).items():

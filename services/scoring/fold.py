@@ -140,6 +140,7 @@ async def _write(conn: Connection, rows: Rows) -> None:
         (tables.CONTACT, rows.contact),
         (tables.CONTRACT, rows.contract),
         (tables.ALIAS, rows.alias.values()),
+        (tables.ACCOUNT_MERGE, rows.account_merge),
         (tables.RESPONSE, rows.response),
         (tables.INVITATION, rows.invitation.values()),
         (tables.DUE, rows.due),

@@ -17,6 +17,7 @@ from shared.money import to_minor
 from shared.tenant_settings import TenantSettings
 
 SHARDS: Final = 8
+EVER: Final = date.min  # asyncpg writes it as -infinity: reaches back to the beginning
 FOREVER: Final = date.max  # asyncpg writes it as infinity: unique for ever
 OWN: Final = 0  # the account key under which a person's own fields stand
 _DEFAULTED: Final = ("tenant", "id", "received", "hash")
@@ -52,6 +53,7 @@ class Rows:
     contact: list[tuple] = field(default_factory=list)
     contract: list[tuple] = field(default_factory=list)
     alias: dict[tuple, tuple] = field(default_factory=dict)
+    account_merge: list[tuple] = field(default_factory=list)
     response: list[tuple] = field(default_factory=list)
     invitation: dict[tuple, tuple] = field(default_factory=dict)
     dirty: dict[tuple[int, int], list] = field(default_factory=dict)  # (tenant, account) → [received µs, since]
@@ -96,6 +98,8 @@ class Wanted:
             self.features.add((tenant, fact.event))
         elif isinstance(fact, facts.Alias):
             self.persons.add((tenant, fact.previous_id))
+        elif isinstance(fact, facts.Account) and isinstance(fact.merged_into, str):
+            self.accounts.add((tenant, fact.merged_into))
 
 
 def gather(lines: Iterable[Line], known: Resolved) -> Rows:
@@ -140,7 +144,17 @@ def _account(rows: Rows, fact: facts.Account, known: Resolved) -> None:
     fields = list(_account_fields(fact)) or [("", None)]
     for name, value in fields:
         rows.account_attribute.append((fact.tenant, account, name, at, fact.id, value))
+    if fact.merged_into is not msgspec.UNSET:
+        _merge(rows, fact, account, known)
     _dated(rows, fact, account, known)
+
+
+def _merge(rows: Rows, fact: facts.Account, account: int, known: Resolved) -> None:
+    target = known.accounts[fact.tenant, fact.merged_into] if isinstance(fact.merged_into, str) else None
+    rows.account_merge.append((fact.tenant, account, from_micros(fact.at), fact.id, target))
+    rows.ask(fact.tenant, "merge", str(account), EVER, fact.received)
+    if fact.at > fact.received:
+        rows.due.add((from_micros(fact.at), fact.tenant, "merge", str(account)))
 
 
 def _account_fields(fact: facts.Account) -> Iterable[tuple[str, str | None]]:
@@ -188,6 +202,8 @@ def _contact(rows: Rows, fact: facts.Contact, known: Resolved) -> None:
         fact.tenant, account, at, fact.id, fact.sent_id or fact.id, fact.channel, fact.outcome, fact.csm_id,
         fact.person_ids, fact.direction, fact.playbook, fact.note, voices, fact.replaces, recorded,
     ))  # fmt: skip
+    if fact.replaces is not None:
+        rows.ask(fact.tenant, "replaces", fact.replaces, EVER, fact.received)
     _dated(rows, fact, account, known)
 
 
@@ -202,6 +218,8 @@ def _contract(rows: Rows, fact: facts.Contract, known: Resolved) -> None:
         fact.tenant, account, fact.id, fact.contract_id, effective_on, fact.change,
         to_minor(fact.acv_after, fact.currency), fact.currency, term_end, fact.reason, fact.replaces, recorded,
     ))  # fmt: skip
+    if fact.replaces is not None:
+        rows.ask(fact.tenant, "replaces", fact.replaces, EVER, fact.received)
     rows.touch(fact.tenant, account, fact.received, effective_on)
     if takes_effect > from_micros(fact.received):
         rows.due.add((takes_effect, fact.tenant, "account", str(account)))
@@ -222,7 +240,8 @@ def _alias(rows: Rows, fact: facts.Alias, known: Resolved) -> None:
     person, previous = known.persons[fact.tenant, fact.person_id], known.persons[fact.tenant, fact.previous_id]
     row = (fact.tenant, person, previous, from_micros(fact.at), fact.id)
     key = row[:3]
-    rows.alias[key] = min(rows.alias.get(key, row), row)
+    rows.alias[key] = min(rows.alias.get(key, row), row, key=lambda one: one[3:])
+    rows.ask(fact.tenant, "alias", str(person), EVER, fact.received)
 
 
 def _response(rows: Rows, fact: facts.SurveyResponse, known: Resolved) -> None:

@@ -22,7 +22,12 @@ SELECT effective_from, high, low FROM scoring.tier_policy WHERE tenant = $1
 ORDER BY effective_from, published_at, policy_id
 """
 _AMOUNTS: Final = "SELECT ago, day, high, low FROM amounts WHERE tenant = $1"
-_FIRSTS: Final = "SELECT min(usage_day) AS usage_day, min(contact_at) AS contact_at FROM first_facts WHERE tenant = $1"
+_FIRSTS: Final = """
+SELECT min(usage_day) AS usage_day, min(contact_at) AS contact_at,
+  EXISTS (SELECT 1 FROM account_join WHERE tenant = $1) AS accounts,
+  EXISTS (SELECT 1 FROM person_join WHERE tenant = $1) AS persons
+FROM first_facts WHERE tenant = $1
+"""
 DEFAULT_MODEL: Final = PublishedModel("default", 1, preset("default"))
 AGO: Final = (0, *EARLIER_DAYS)
 
@@ -37,6 +42,14 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
+class Joined:
+    """Whether the tenant has ids that are one: most statements are plainer where there are none."""
+
+    accounts: bool
+    persons: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Terms:
     """Everything of a tenant that its assessments rest on and no account fact says."""
 
@@ -48,6 +61,7 @@ class Terms:
     provisional: Mapping[int, tuple[date, Amounts]]  # ago → (its day, amounts)
     first_usage_day: date | None
     first_contact_at: datetime | None
+    joined: Joined
 
     @property
     def tz(self) -> ZoneInfo:
@@ -125,5 +139,5 @@ async def read_terms(conn: Connection, tenant: int, base: TenantSettings) -> Ter
     assert firsts is not None  # an aggregate always answers
     return Terms(
         tenant, settings, version, (DEFAULT_MODEL,), tuple(policies), provisional,
-        firsts["usage_day"], firsts["contact_at"],
+        firsts["usage_day"], firsts["contact_at"], Joined(firsts["accounts"], firsts["persons"]),
     )  # fmt: skip

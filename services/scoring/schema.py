@@ -11,8 +11,8 @@ SEEN_PARTITIONS: Final = 16
 WORKER_ONLY: Final = ("dirty", "due", "recheck")
 ISOLATED: Final = (
     "fact_seen", "usage", "account_user", "membership", "account_attribute", "person_attribute", "csm_attribute",
-    "contact", "contract", "alias", "response", "invitation", "newest_fact", "account_state", "standing", "amounts",
-    "first_facts", "tenant_day", "counter",
+    "contact", "contract", "alias", "account_merge", "account_join", "person_join", "response", "invitation",
+    "newest_fact", "account_state", "standing", "amounts", "first_facts", "tenant_day", "counter",
 )  # fmt: skip
 
 

@@ -53,6 +53,7 @@ CREATE TABLE {schema}.contact (
   PRIMARY KEY (tenant, account, at, id)
 );
 CREATE INDEX ON {schema}.contact (tenant, replaces) WHERE replaces IS NOT NULL;
+CREATE INDEX ON {schema}.contact (tenant, sent_id);
 
 CREATE TABLE {schema}.contract (
   tenant int NOT NULL, account int NOT NULL, id text COLLATE "C" NOT NULL, contract_id text COLLATE "C" NOT NULL,
@@ -60,11 +61,31 @@ CREATE TABLE {schema}.contract (
   reason text, replaces text COLLATE "C", recorded_at timestamptz NOT NULL,
   PRIMARY KEY (tenant, account, id)
 );
+CREATE INDEX ON {schema}.contract (tenant, replaces) WHERE replaces IS NOT NULL;
+CREATE INDEX ON {schema}.contract (tenant, id);
 
 CREATE TABLE {schema}.alias (
   tenant int NOT NULL, person int NOT NULL, previous int NOT NULL, at timestamptz NOT NULL, id text COLLATE "C" NOT NULL,
   PRIMARY KEY (tenant, person, previous)
 );
+CREATE INDEX ON {schema}.alias (tenant, previous);
+
+-- merged_into as told, version by version; target null = undone.
+CREATE TABLE {schema}.account_merge (
+  tenant int NOT NULL, account int NOT NULL, at timestamptz NOT NULL, id text COLLATE "C" NOT NULL, target int,
+  PRIMARY KEY (tenant, account, at, id)
+);
+CREATE INDEX ON {schema}.account_merge (tenant, target) WHERE target IS NOT NULL;
+
+-- Ids that are one, members of components of two or more with the one that stands for all. Written by the tenant's job.
+CREATE TABLE {schema}.account_join (
+  tenant int NOT NULL, account int NOT NULL, canonical int NOT NULL, PRIMARY KEY (tenant, account)
+);
+CREATE INDEX ON {schema}.account_join (tenant, canonical);
+CREATE TABLE {schema}.person_join (
+  tenant int NOT NULL, person int NOT NULL, canonical int NOT NULL, PRIMARY KEY (tenant, person)
+);
+CREATE INDEX ON {schema}.person_join (tenant, canonical);
 
 CREATE TABLE {schema}.response (
   tenant int NOT NULL, id text COLLATE "C" NOT NULL, response_id text COLLATE "C" NOT NULL,
@@ -101,7 +122,8 @@ CREATE TABLE {schema}.due (
   PRIMARY KEY (at, tenant, kind, key)
 );
 
--- Work that concerns a whole tenant and needs its assessments held still: kind csm (key csm_id), money, all.
+-- Work that concerns a whole tenant and needs its assessments held still: kind csm (key csm_id), merge (account), alias
+-- (person), replaces (the replaced fact's id), money, all.
 CREATE TABLE {schema}.recheck (
   tenant int NOT NULL, kind text NOT NULL, key text COLLATE "C" NOT NULL, since date NOT NULL,
   received timestamptz NOT NULL

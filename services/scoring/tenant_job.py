@@ -6,7 +6,8 @@ from typing import Final
 
 from services.scoring.account import Amounts
 from services.scoring.assess import TENANT_LOCK
-from services.scoring.gather import SHARDS
+from services.scoring.gather import EVER, SHARDS
+from services.scoring.joins.store import join_accounts, join_persons
 from services.scoring.rulebook import Terms, read_terms
 from services.scoring.tiers.rules import positions
 from shared.postgres import Connection
@@ -20,6 +21,13 @@ SELECT account % {SHARDS}, tenant, account, $2, $3 FROM account_state WHERE tena
 _MARK_CSMS: Final = f"""
 INSERT INTO dirty (shard, tenant, account, received, since)
 SELECT account % {SHARDS}, tenant, account, $2, $3 FROM account_state WHERE tenant = $1 AND csm_id = ANY($4)
+"""
+# Accounts of a replaced contact or contract, and of those that would replace it.
+_MARK_REPLACED: Final = f"""
+INSERT INTO dirty (shard, tenant, account, received, since)
+SELECT account % {SHARDS}, $1, account, $2, $3 FROM (
+  SELECT account FROM contact WHERE tenant = $1 AND (sent_id = ANY($4) OR replaces = ANY($4))
+  UNION SELECT account FROM contract WHERE tenant = $1 AND (id = ANY($4) OR replaces = ANY($4))) AS concerned
 """
 # Accounts whose value lies between an old and a new amount.
 _MARK_BETWEEN: Final = f"""
@@ -48,9 +56,17 @@ async def tenant_job(conn: Connection, tenant: int, base: TenantSettings, now: d
     since: dict[str, date] = {}
     for row in asked:
         since[row["kind"]] = min(since.get(row["kind"], date.max), row["since"])
+    keys: dict[str, set[str]] = {}
+    for row in asked:
+        keys.setdefault(row["kind"], set()).add(row["key"])
+    if "alias" in since:
+        await join_persons(conn, tenant, map(int, keys["alias"]), now, received)
+    if "merge" in since:
+        await join_accounts(conn, tenant, map(int, keys["merge"]), now, received)
+    if "replaces" in since:
+        await conn.execute(_MARK_REPLACED, tenant, received, EVER, sorted(keys["replaces"]))
     if "csm" in since:
-        csms = sorted({row["key"] for row in asked if row["kind"] == "csm"})
-        await conn.execute(_MARK_CSMS, tenant, received, since["csm"], csms)
+        await conn.execute(_MARK_CSMS, tenant, received, since["csm"], sorted(keys["csm"]))
     if "all" in since:
         await conn.execute(_MARK_ALL, tenant, received, since["all"])
     if "money" in since or "all" in since:

@@ -30,8 +30,7 @@ FROM unnest($1::int[], $2::int[], $3::timestamptz[], $4::date[]) AS w(tenant, ac
 """
 _RECHECK: Final = """
 INSERT INTO recheck (tenant, kind, key, since, received)
-SELECT tenant, 'csm', key, day, at
-FROM unnest($1::int[], $2::text[], $3::date[], $4::timestamptz[]) AS w(tenant, key, day, at)
+SELECT * FROM unnest($1::int[], $2::text[], $3::text[], $4::date[], $5::timestamptz[])
 """
 _NEW_DAY: Final = """
 INSERT INTO tenant_day AS t (tenant, day, rules_version) VALUES ($1, $2, 0)
@@ -83,7 +82,7 @@ class Ticker:
             rows = await conn.fetch(_DUE, now)
             await self._tenants.meet(row["tenant"] for row in rows)
             accounts = [row for row in rows if row["kind"] == "account"]
-            csms = [row for row in rows if row["kind"] == "csm"]
+            others = [row for row in rows if row["kind"] != "account"]
             await conn.execute(
                 _MARK,
                 [row["tenant"] for row in accounts],
@@ -91,13 +90,14 @@ class Ticker:
                 [row["at"] for row in accounts],
                 [self._day(row) for row in accounts],
             )
-            if csms:
+            if others:
                 await conn.execute(
                     _RECHECK,
-                    [row["tenant"] for row in csms],
-                    [row["key"] for row in csms],
-                    [self._day(row) for row in csms],
-                    [row["at"] for row in csms],
+                    [row["tenant"] for row in others],
+                    [row["kind"] for row in others],
+                    [row["key"] for row in others],
+                    [self._day(row) for row in others],
+                    [row["at"] for row in others],
                 )
 
     def _day(self, row) -> date:

@@ -5,8 +5,16 @@ from typing import Any, Final
 
 from services.scoring.asof import Question
 
-_KEY: Final = "SELECT account FROM scoring.account_key WHERE tenant = $1 AND account_id = $2"
+_KEY: Final = """
+SELECT coalesce(j.canonical, k.account) FROM scoring.account_key k LEFT JOIN account_join j USING (tenant, account)
+WHERE k.tenant = $1 AND k.account_id = $2
+"""
 _ONE: Final = "SELECT * FROM account_state WHERE tenant = $1 AND account_id = $2"
+# The account that stands for a joined id.
+_JOINED: Final = """
+SELECT s.* FROM scoring.account_key k JOIN account_join j USING (tenant, account)
+JOIN account_state s ON s.tenant = j.tenant AND s.account = j.canonical WHERE k.tenant = $1 AND k.account_id = $2
+"""
 LIST_COLUMNS: Final = (
     "account_id, name, status, tier, rank, tenure, acv, score, band, effective_band, change_1d, change_7d, change_28d,"
     " active_users_28d, last_contact_at, covered, priority, csm_id, csm_name, team, renewal_on, needs_action,"
@@ -23,13 +31,16 @@ FIRST: Final = (-1, -1, -(2**63), "")
 
 
 async def key_of(question: Question, account_id: str) -> int | None:
-    """The integer key of an id that any fact has named, else None."""
+    """The integer key of an id that any fact has named, of a joined one its stand-in's; or None."""
     return await question.conn.fetchval(_KEY, question.tenant, account_id)
 
 
 async def one(question: Question, account_id: str) -> Mapping[str, Any] | None:
     """How the account stands now."""
-    return await question.conn.fetchrow(_ONE, question.tenant, account_id)
+    found = await question.conn.fetchrow(_ONE, question.tenant, account_id)
+    if found is None and question.terms.joined.accounts:
+        return await question.conn.fetchrow(_JOINED, question.tenant, account_id)
+    return found
 
 
 async def page(question: Question, after: tuple[int, int, int, str], limit: int) -> list[Mapping[str, Any]]:

@@ -52,5 +52,5 @@ async def due_counts(question: Question, by: str) -> dict[Key, int]:
 
 async def csm_names(question: Question) -> dict[str, str | None]:
     """The names of the CSMs at T."""
-    reader = Reader(question.conn, question.tenant, question.moment, question.terms.settings)
+    reader = Reader(question.conn, question.terms, question.moment)
     return {csm.csm_id: csm.name for csm in (await reader.csms()).values()}

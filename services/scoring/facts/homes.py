@@ -16,6 +16,7 @@ from services.scoring.facts.usage import (
     joined,
     moved_home,
     place_waiting,
+    together,
 )
 from shared.clock import from_micros, to_micros
 from shared.postgres import Connection
@@ -23,6 +24,12 @@ from shared.postgres import Connection
 if TYPE_CHECKING:
     from services.scoring.gather import Rows
 
+PERSONS_LOCK: Final = 7_314  # advisory lock class, key = tenant: folds that place usage share it, joins take it alone
+_HOLD: Final = "SELECT pg_advisory_xact_lock_shared($1, tenant) FROM unnest($2::int[]) AS w(tenant) ORDER BY tenant"
+_SAME: Final = """
+SELECT m.tenant, m.person, o.person AS other FROM unnest($1::int[], $2::int[]) AS w(tenant, person)
+JOIN person_join m USING (tenant, person) JOIN person_join o ON o.tenant = m.tenant AND o.canonical = m.canonical
+"""
 _MEMBERSHIPS: Final = """
 SELECT m.* FROM unnest($1::int[], $2::int[]) AS w(tenant, person) JOIN membership m USING (tenant, person)
 """
@@ -55,11 +62,14 @@ async def write_usage(conn: Connection, rows: "Rows") -> None:
     batch = rows.usage
     if not (batch.named or batch.waiting or batch.memberships):
         return
-    before = await _memberships(conn, batch.persons())
+    same = await _same_persons(conn, batch.persons())
+    before = await _memberships(conn, {one for others in same.values() for one in others} | batch.persons())
     after = _with_batch(before, batch)
     await merge(conn, tables.MEMBERSHIP, _changed_rows(before, after, batch))
-    homes = {person: Homes(days.values()) for person, days in after.items()}
-    moves = await _moves(conn, before, homes, batch)
+    homes = {person: _home(same.get(person, [person]), after) for person in batch.persons()}
+    for tenant, person in batch.memberships.keys() & same.keys():  # others' usage may follow: not this batch's to write
+        rows.ask(tenant, "alias", str(person), date.min, batch.received[tenant, person])
+    moves = await _moves(conn, before, homes, {p: days for p, days in batch.memberships.items() if p not in same})
     await _move(conn, moves)
     usage = place_waiting(batch, homes)
     await merge(conn, tables.USAGE, ((*key, count, from_micros(at)) for key, (count, at) in usage.items()))
@@ -69,6 +79,22 @@ async def write_usage(conn: Connection, rows: "Rows") -> None:
 
 
 Days = dict[date, Membership]
+
+
+async def _same_persons(conn: Connection, persons: Iterable[Person]) -> dict[Person, list[Person]]:
+    """Of persons that are joined with others: all of these. Holds off joins of the tenants until the commit."""
+    asked = sorted(persons)
+    if not asked:
+        return {}
+    await conn.execute(_HOLD, PERSONS_LOCK, sorted({tenant for tenant, _ in asked}))
+    found: dict[Person, list[Person]] = {}
+    for row in await conn.fetch(_SAME, *_columns(asked)):
+        found.setdefault((row["tenant"], row["person"]), []).append((row["tenant"], row["other"]))
+    return found
+
+
+def _home(same: Iterable[Person], after: Mapping[Person, Days]) -> Homes:
+    return Homes(together(after[one].values() for one in same))
 
 
 async def _memberships(conn: Connection, persons: Iterable[Person]) -> dict[Person, Days]:
@@ -107,12 +133,15 @@ def _changed_rows(
 
 
 async def _moves(
-    conn: Connection, before: Mapping[Person, Days], homes: Mapping[Person, Homes], batch: UsageBatch
+    conn: Connection,
+    before: Mapping[Person, Days],
+    homes: Mapping[Person, Homes],
+    memberships: Mapping[Person, Days],
 ) -> list[Move]:
     """Which stored days of inferred usage belong elsewhere now."""
     moved = sorted(
         person
-        for person, days in batch.memberships.items()
+        for person, days in memberships.items()
         if moved_home(Homes(before[person].values()), homes[person], days)
     )
     if not moved:
@@ -163,3 +192,31 @@ def _mark(rows: "Rows", usage: Iterable[UsageKey], moves: Iterable[Move]) -> Non
 
 def _columns(rows: Sequence[tuple[int, ...]]) -> list[list[int]]:
     return [list(column) for column in zip(*rows, strict=True)]
+
+
+# As _MOVE, for persons that are joined: what moves may meet rows that are there already.
+_BRING: Final = """
+WITH gone AS (
+  DELETE FROM usage u USING t_move m WHERE u.tenant = m.tenant AND u.account = m.was AND u.person = m.person
+  AND u.day = m.day AND u.implied RETURNING u.*, m.account AS home)
+INSERT INTO usage (tenant, account, person, feature, day, implied, events, last_at)
+SELECT tenant, home, person, feature, day, implied, sum(events), max(last_at) FROM gone GROUP BY 1, 2, 3, 4, 5, 6
+ON CONFLICT (tenant, account, person, feature, day, implied) DO UPDATE SET
+events = usage.events + excluded.events, last_at = greatest(usage.last_at, excluded.last_at)
+"""
+
+
+async def move_home(conn: Connection, tenant: int, same: Mapping[int, Sequence[int]]) -> set[int]:
+    """Brings inferred usage of joined persons to the account that all their memberships together say; the accounts it
+    left or joined. `same`: person → all ids of the person. The caller holds PERSONS_LOCK."""
+    persons = [(tenant, person) for person in sorted(same)]
+    known = await _memberships(conn, persons)
+    homes = {person: _home([(tenant, other) for other in others], known) for person, others in same.items()}
+    stored = await conn.fetch(_IMPLIED, *_columns(persons)) if persons else []
+    found = ((row["person"], row["day"], row["account"]) for row in stored)
+    moves = [(tenant, person, day, was, now) for person, day, was in found if (now := homes[person].of(day)) != was]
+    if moves:
+        await load(conn, _MOVED, moves)
+        await conn.execute(_BRING)
+        await _recount(conn, moves)
+    return {account for _, _, _, was, now in moves for account in (was, now)} - {UNASSIGNED}

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -18,76 +18,96 @@ from services.scoring.account import (
     UsageAt,
 )
 from services.scoring.facts.values import Fold, attributes_of
+from services.scoring.joins.sql import joined
+from services.scoring.joins.store import account_members
 from shared.clock import day_of
 from shared.money import convert
 from shared.postgres import Connection
 from shared.tenant_settings import TenantSettings
 
-# {some}: "AND account = ANY($2)" for a few accounts, "AND $2::int[] IS NULL" for all of the tenant.
+if TYPE_CHECKING:
+    from services.scoring.rulebook import Terms
+
+# {some}: "AND x.account = ANY($2)" for a few accounts, "AND $2::int[] IS NULL" for all of the tenant.
+# {account}, {person} and {joins}: see joins/sql.py.
 # The value in force of every field: the greatest (at, id) up to T.
 _ATTRIBUTES: Final = """
-SELECT DISTINCT ON (account, field) account, field, at, id, value FROM account_attribute
-WHERE tenant = $1 {some} AND at <= $3 ORDER BY account, field, at DESC, id DESC
+SELECT DISTINCT ON ({account}, field) {account} AS account, field, at, id, value FROM account_attribute x {joins}
+WHERE x.tenant = $1 {some} AND at <= $3 ORDER BY {account}, field, at DESC, id DESC
 """
 # Usage of the 90 days that end with D, in the windows the rules ask for.
 _WINDOWS: Final = """
-SELECT account, count(DISTINCT day) AS days_90, max(day) AS last_day,
+SELECT {account} AS account, count(DISTINCT day) AS days_90, max(day) AS last_day,
   count(DISTINCT day) FILTER (WHERE day > $3::date - 28) AS days_28,
   count(DISTINCT day) FILTER (WHERE day > $3::date - 42 AND day <= $3::date - 14) AS days_silent,
-  count(DISTINCT person) FILTER (WHERE day > $3::date - 28) AS users_28,
-  count(DISTINCT person) FILTER (WHERE day > $3::date - 56 AND day <= $3::date - 28) AS users_before,
+  count(DISTINCT {person}) FILTER (WHERE day > $3::date - 28) AS users_28,
+  count(DISTINCT {person}) FILTER (WHERE day > $3::date - 56 AND day <= $3::date - 28) AS users_before,
   array_agg(DISTINCT feature) FILTER (WHERE day > $3::date - 28 AND feature = ANY($4)) AS features
-FROM usage WHERE tenant = $1 {some} AND day > $3::date - 90 AND day <= $3 AND account <> 0 GROUP BY account
+FROM usage x {joins} WHERE x.tenant = $1 {some} AND day > $3::date - 90 AND day <= $3 AND x.account <> 0 GROUP BY 1
 """
 # First usage day by D, and the last one known at all.
 _SPANS: Final = """
-SELECT account, min(first_day) AS first_day, max(last_day) AS last_day FROM account_user
-WHERE tenant = $1 {some} AND first_day <= $3 GROUP BY account
+SELECT {account} AS account, min(first_day) AS first_day, max(last_day) AS last_day FROM account_user x {joins}
+WHERE x.tenant = $1 {some} AND first_day <= $3 GROUP BY 1
 """
 # The last usage day by D where later usage is known.
 _LAST_BEFORE: Final = """
-SELECT account, max(day) AS last_day FROM usage WHERE tenant = $1 AND account = ANY($2) AND day <= $3 GROUP BY account
+SELECT {account} AS account, max(day) AS last_day FROM usage x {joins}
+WHERE x.tenant = $1 {some} AND day <= $3 AND x.account <> 0 GROUP BY 1
 """
 # IDs: persons with usage by T, or said to use the product, less those deactivated.
 _IDS: Final = """
 WITH told AS (
-  SELECT DISTINCT ON (account, person, field) account, person, field, value = 'true' AS yes FROM person_attribute
-  WHERE tenant = $1 {some} AND account <> 0 AND field IN ('uses_product', 'deactivated') AND at <= $4
-  ORDER BY account, person, field, at DESC, id DESC),
-one AS (SELECT account, person FROM account_user WHERE tenant = $1 {some} AND first_day <= $3
+  SELECT DISTINCT ON ({account}, {person}, field) {account} AS account, {person} AS person, field, value = 'true' AS yes
+  FROM person_attribute x {joins}
+  WHERE x.tenant = $1 {some} AND x.account <> 0 AND field IN ('uses_product', 'deactivated') AND at <= $4
+  ORDER BY {account}, {person}, field, at DESC, id DESC),
+one AS (SELECT {account} AS account, {person} AS person FROM account_user x {joins}
+        WHERE x.tenant = $1 {some} AND first_day <= $3
         UNION SELECT account, person FROM told WHERE field = 'uses_product' AND yes)
 SELECT account, count(*) AS ids FROM one WHERE NOT EXISTS (
   SELECT 1 FROM told d WHERE d.account = one.account AND d.person = one.person AND d.field = 'deactivated' AND d.yes)
 GROUP BY account
 """
-# Accounts that a person fact names by T.
-_MEMBERS: Final = """
-SELECT DISTINCT account FROM person_attribute WHERE tenant = $1 {some} AND account <> 0 AND at <= $3
+# A fact stands unless another replaces it, or replaces the same one and was recorded later.
+_STANDING: Final = """NOT EXISTS (SELECT 1 FROM {table} r WHERE r.tenant = $1 AND r.replaces = x.{id})
+AND (x.replaces IS NULL OR NOT EXISTS (SELECT 1 FROM {table} r WHERE r.tenant = $1 AND r.replaces = x.replaces
+     AND (r.recorded_at, r.{id}) > (x.recorded_at, x.{id})))"""
+CONTACT_STANDS: Final = _STANDING.format(table="contact", id="sent_id")
+CONTRACT_STANDS: Final = _STANDING.format(table="contract", id="id")
+_TOUCHES: Final = f"""
+SELECT DISTINCT ON ({{account}}, channel, outcome) {{account}} AS account, channel, outcome, at, id, csm_id
+FROM contact x {{joins}} WHERE x.tenant = $1 {{some}} AND at <= $3 AND {CONTACT_STANDS}
+ORDER BY {{account}}, channel, outcome, at DESC, id DESC
 """
-_TOUCHES: Final = """
-SELECT DISTINCT ON (account, channel, outcome) account, channel, outcome, at, id, csm_id FROM contact
-WHERE tenant = $1 {some} AND at <= $3 ORDER BY account, channel, outcome, at DESC, id DESC
+_PLANNED: Final = f"""
+SELECT DISTINCT ON ({{account}}) {{account}} AS account, at, channel, csm_id FROM contact x {{joins}}
+WHERE x.tenant = $1 {{some}} AND outcome = 'planned' AND at > $3 AND {CONTACT_STANDS} ORDER BY {{account}}, at, id
 """
-_PLANNED: Final = """
-SELECT DISTINCT ON (account) account, at, channel, csm_id FROM contact
-WHERE tenant = $1 {some} AND outcome = 'planned' AND at > $3 ORDER BY account, at, id
+# Accounts that a person fact names by T, or a contact or contract, be it replaced.
+_NAMED: Final = """
+SELECT DISTINCT {account} AS account FROM person_attribute x {joins}
+WHERE x.tenant = $1 {some} AND x.account <> 0 AND at <= $3
+UNION SELECT DISTINCT {account} FROM contact x {joins} WHERE x.tenant = $1 {some} AND at <= $3
+UNION SELECT DISTINCT {account} FROM contract x {joins} WHERE x.tenant = $1 {some} AND effective_on <= $4
 """
-_CONTRACTS: Final = """
-SELECT account, contract_id, id, effective_on, change, acv_after, currency, term_end, reason FROM contract
-WHERE tenant = $1 {some} AND effective_on <= $3
+_CONTRACTS: Final = f"""
+SELECT {{account}} AS account, contract_id, id, effective_on, change, acv_after, currency, term_end, reason
+FROM contract x {{joins}} WHERE x.tenant = $1 {{some}} AND effective_on <= $3 AND {CONTRACT_STANDS}
 """
 # Of each answer the version in force at T, scored or not.
 _RESPONSES: Final = """
-SELECT DISTINCT ON (response_id) account, person, at, response_id, score FROM response
-WHERE tenant = $1 {some} AND account IS NOT NULL AND at <= $3 ORDER BY response_id, at DESC, id DESC
+SELECT DISTINCT ON (response_id) {account} AS account, {person} AS person, at, response_id, score
+FROM response x {joins}
+WHERE x.tenant = $1 {some} AND x.account IS NOT NULL AND at <= $3 ORDER BY response_id, at DESC, id DESC
 """
 _CSMS: Final = """
 SELECT DISTINCT ON (csm_id, field) csm_id, field, value FROM csm_attribute
 WHERE tenant = $1 AND at <= $2 ORDER BY csm_id, field, at DESC, id DESC
 """
 _FEATURES: Final = "SELECT feature, event FROM scoring.feature_key WHERE tenant = $1 AND event = ANY($2)"
-_NAMES: Final = "SELECT account, account_id FROM scoring.account_key WHERE tenant = $1 {some}"
-_SOME: Final = "AND account = ANY($2)"
+_NAMES: Final = "SELECT account, account_id FROM scoring.account_key x WHERE tenant = $1 {some}"
+_SOME: Final = "AND x.account = ANY($2)"
 _ALL: Final = "AND $2::int[] IS NULL"
 
 
@@ -103,19 +123,22 @@ class Csm:
 class Reader:
     """Reads one tenant's facts at one moment, inside one transaction."""
 
-    def __init__(self, conn: Connection, tenant: int, moment: Moment, settings: TenantSettings) -> None:
-        self._conn, self._tenant, self._moment, self._settings = conn, tenant, moment, settings
+    def __init__(self, conn: Connection, terms: "Terms", moment: Moment) -> None:
+        self._conn, self._tenant, self._moment, self._settings = conn, terms.tenant, moment, terms.settings
+        self._joined = terms.joined
 
     async def accounts(self, accounts: Sequence[int] | None) -> dict[int, AccountAt]:
-        """The accounts that exist at T, all of them or those asked for, by their integer key."""
+        """The accounts that exist at T, all of them or those asked for, by their integer key; of joined ones the one
+        that stands for all, with the facts of all."""
+        if accounts is not None and self._joined.accounts:
+            accounts = sorted(await self._members(accounts))
         attributes = await self._attributes(accounts)
         usage = await self._usage(accounts)
         touches, planned = await self._touches(accounts), await self._planned(accounts)
         contracts, scores = await self._contracts(accounts), await self._scores(accounts)
-        members = {row["account"] for row in await self._family(_MEMBERS, accounts, self._moment.at)}
         csms = await self.csms()
-        existing = set(attributes) | set(usage) | set(touches) | set(contracts) | set(scores) | members
-        names = await self._names(accounts, existing)
+        existing = set(attributes) | set(usage) | set(touches) | set(contracts) | set(scores)
+        names = await self._names(accounts, existing | await self._named(accounts, existing))
         return {
             account: self._account(
                 account, account_id, attributes.get(account), usage, touches, planned, contracts, scores, csms
@@ -160,18 +183,29 @@ class Reader:
             scores=tuple(scores.get(account, ())),
         )
 
+    async def _members(self, accounts: Sequence[int]) -> dict[int, int]:
+        return await account_members(self._conn, self._tenant, accounts)
+
     def _told(self, fold: Fold | None) -> tuple[dict[str, Any], datetime | None]:
         return attributes_of(fold or {}, self._settings)
 
     async def _family(self, sql: str, accounts: Sequence[int] | None, *more: Any) -> list[Any]:
         some = _ALL if accounts is None else _SOME
-        return await self._conn.fetch(sql.replace("{some}", some), self._tenant, accounts, *more)
+        told = joined(sql.replace("{some}", some), accounts=self._joined.accounts, persons=self._joined.persons)
+        return await self._conn.fetch(told, self._tenant, accounts, *more)
 
     async def _names(self, accounts: Sequence[int] | None, existing: Iterable[int]) -> dict[int, str]:
         asked = None if accounts is None else sorted(existing)
         rows = await self._family(_NAMES, asked)
         wanted = set(existing)
         return {row["account"]: row["account_id"] for row in rows if row["account"] in wanted}
+
+    async def _named(self, accounts: Sequence[int] | None, existing: set[int]) -> set[int]:
+        """Accounts that only a person, or a contact or contract that was replaced, names by T."""
+        rest = None if accounts is None else sorted(set(accounts) - existing)
+        if rest == []:
+            return set()
+        return {row["account"] for row in await self._family(_NAMED, rest, self._moment.at, self._moment.day)}
 
     async def _attributes(self, accounts: Sequence[int] | None) -> dict[int, Fold]:
         folds: dict[int, Fold] = defaultdict(dict)
@@ -205,7 +239,8 @@ class Reader:
         last.update({account: day for account, day in quiet.items() if day <= self._moment.day})
         later = [account for account, day in quiet.items() if day > self._moment.day]
         if later:
-            rows = await self._conn.fetch(_LAST_BEFORE, self._tenant, later, self._moment.day)
+            asked = later if not self._joined.accounts else sorted(await self._members(later))
+            rows = await self._family(_LAST_BEFORE, asked, self._moment.day)
             last.update({row["account"]: row["last_day"] for row in rows})
         return last
 

@@ -83,6 +83,9 @@ ALIAS: Final = Target(
     "WHERE (excluded.at, excluded.id) < (alias.at, alias.id)",
     3,
 )
+ACCOUNT_MERGE: Final = Target(
+    "account_merge", columns('tenant int, account int, at timestamptz, id text COLLATE "C", target int'), KEEP, 4
+)
 RESPONSE: Final = Target(
     "response",
     columns(

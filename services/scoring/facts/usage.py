@@ -29,6 +29,15 @@ def joined(one: Membership | None, other: Membership) -> Membership:
     return Membership(one.day, early.first, early.first_account, late.last, late.last_account)
 
 
+def together(persons: Iterable[Iterable[Membership]]) -> list[Membership]:
+    """The memberships of several ids of one person, folded per day."""
+    days: dict[date, Membership] = {}
+    for rows in persons:
+        for row in rows:
+            days[row.day] = joined(days.get(row.day), row)
+    return list(days.values())
+
+
 class Homes:
     """The account of each day for one person: the latest membership up to the day, else the earliest after it."""
 

@@ -40,7 +40,7 @@ async def _live(question: Question, account_id: str) -> dict[str, Any]:
         raise NotFound
     document = msgspec.json.decode(row["health"])
     return {
-        "account_id": account_id,
+        "account_id": row["account_id"],
         "score": row["score"],
         "band": row["band"],
         "effective_band": row["effective_band"],
@@ -57,7 +57,7 @@ async def _past(question: Question, account_id: str) -> dict[str, Any]:
         raise NotFound
     one = found[account]
     return {
-        "account_id": account_id,
+        "account_id": one.account_id,
         "score": one.score,
         "band": one.band,
         "effective_band": one.effective_band,

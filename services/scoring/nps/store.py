@@ -6,6 +6,7 @@ from datetime import date, datetime
 from typing import Any, Final
 
 from services.scoring.asof import Question, past
+from services.scoring.joins.sql import alike
 from services.scoring.nps.rules import Tally
 from shared.clock import end_of_day, start_of_day
 
@@ -103,9 +104,9 @@ async def tallies(question: Question, period: Period, by: str, account: int | No
     if account is not None:
         some, asked = "AND r.account = $5", [*asked, account]
     found: dict[str | None, Tally] = {}
-    for row in await question.conn.fetch(_SCORES.format(**_BY[by], some=some), *asked):
+    for row in await question.conn.fetch(_read(question, _SCORES.format(**_BY[by], some=some)), *asked):
         found.setdefault(row["key"], Tally()).scores[row["score"]] = row["answers"]
-    for row in await question.conn.fetch(_SENT.format(**_BY[by], some=some), *asked):
+    for row in await question.conn.fetch(_read(question, _SENT.format(**_BY[by], some=some)), *asked):
         tally = found.setdefault(row["key"], Tally())
         tally.sent, tally.answered = row["sent"], row["answered"]
     return found
@@ -129,22 +130,33 @@ async def page(
     """The next answers that stand at T, the newest first."""
     filters, asked = _filters(6, accounts, surveys)
     return await question.conn.fetch(
-        _PAGE.replace("{filters}", filters), question.tenant, question.at, *after, limit, *asked
+        _read(question, _PAGE.replace("{filters}", filters)), question.tenant, question.at, *after, limit, *asked
     )
 
 
 async def total(question: Question, accounts: Sequence[str], surveys: Sequence[str]) -> int:
     """How many answers stand at T."""
     filters, asked = _filters(3, accounts, surveys)
-    sql = _COUNT.replace("{filters}", filters)
+    sql = _read(question, _COUNT.replace("{filters}", filters))
     return int(await question.conn.fetchval(sql, question.tenant, question.at, *asked) or 0)
+
+
+def _read(question: Question, sql: str) -> str:
+    """The statement as it stands, or with joined ids read as one where the tenant has any."""
+    together = question.terms.joined
+    if not (together.accounts or together.persons):
+        return sql
+    return alike(alike(sql, "response", "ro"), "invitation", "r")
 
 
 def _filters(first: int, accounts: Sequence[str], surveys: Sequence[str]) -> tuple[str, list[Sequence[str]]]:
     """SQL and parameters, numbered from `first`; nothing asked for means no filter."""
     sql, asked = "", []
     if accounts:
-        keys = f"SELECT account FROM scoring.account_key WHERE tenant = $1 AND account_id = ANY(${first}::text[])"
+        keys = (
+            "SELECT coalesce(j.canonical, k.account) FROM scoring.account_key k LEFT JOIN account_join j"
+            f" USING (tenant, account) WHERE k.tenant = $1 AND k.account_id = ANY(${first}::text[])"
+        )
         sql += f" AND r.account IN ({keys})"
         asked.append(accounts)
     if surveys:

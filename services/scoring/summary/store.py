@@ -94,7 +94,7 @@ async def _owners(question: Question, scope: Scope) -> list[str]:
     """The CSMs in scope: a team's accounts are found by its CSMs, which is what the index (tenant, csm_id) knows."""
     if scope.teams is None:
         return list(scope.csms or ())
-    reader = Reader(question.conn, question.tenant, question.moment, question.terms.settings)
+    reader = Reader(question.conn, question.terms, question.moment)
     return [csm.csm_id for csm in (await reader.csms()).values() if scope.holds(csm.csm_id, csm.team)]
 
 

@@ -5,14 +5,16 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from services.scoring.asof import Question
+from services.scoring.joins.sql import joined
+from services.scoring.joins.store import account_members
 
 KEPT: Final = 10_000
 KEPT_FOR: Final = timedelta(days=7)
 # The window of n days that ends with T's day; account 0 is usage whose account is not known yet.
 _WINDOW: Final = """
-SELECT coalesce(sum(events), 0)::bigint AS events, count(DISTINCT person) AS active_users,
-  count(DISTINCT account) AS active_accounts
-FROM usage WHERE tenant = $1 AND account <> 0 AND day > $2 AND day <= $3
+SELECT coalesce(sum(events), 0)::bigint AS events, count(DISTINCT {person}) AS active_users,
+  count(DISTINCT {account}) AS active_accounts
+FROM usage x {joins} WHERE x.tenant = $1 AND x.account <> 0 AND day > $2 AND day <= $3
 """
 _ACCOUNTS: Final = "SELECT account FROM scoring.account_key WHERE tenant = $1 AND account_id = ANY($2::text[])"
 _FEATURES: Final = "SELECT feature FROM scoring.feature_key WHERE tenant = $1 AND event = ANY($2::text[])"
@@ -36,10 +38,11 @@ async def window(
 ) -> dict[str, int]:
     """`events`, `active_users`, `active_accounts` of the trailing window. `accounts` None: all of the tenant."""
     asked: list[Any] = [question.tenant, question.day - timedelta(days=days), question.day]
-    sql = _WINDOW
+    together = question.terms.joined
+    sql = joined(_WINDOW, accounts=together.accounts, persons=together.persons)
     if accounts is not None:
-        asked.append(accounts)
-        sql += f" AND account = ANY(${len(asked)}::int[])"
+        asked.append(sorted(await account_members(question.conn, question.tenant, accounts)))
+        sql += f" AND x.account = ANY(${len(asked)}::int[])"
     if events:
         asked.append([row["feature"] for row in await question.conn.fetch(_FEATURES, question.tenant, events)])
         sql += f" AND feature = ANY(${len(asked)}::int[])"

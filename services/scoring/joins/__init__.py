@@ -1,0 +1,1 @@
+"""Two ids that are one: accounts merged into another, a person's earlier ids."""
