@@ -5,11 +5,13 @@ import time
 from pathlib import Path
 
 from tests.bench.fold import fold
+from tests.bench.freshness import freshness
 from tests.bench.house import House, open_house
 from tests.bench.ingest import ingest
+from tests.bench.reads import reads
 from tests.bench.table import Row, keep, say, show
 
-NAMES = ("ingest", "fold")
+NAMES = ("ingest", "fold", "reads", "freshness")
 
 
 def main() -> None:
@@ -31,6 +33,10 @@ def _rows(name: str, house: House, asked: argparse.Namespace) -> list[Row]:
         return ingest(house, asked.rounds, asked.seconds)
     if name == "fold":
         return fold(house, asked.rounds, asked.facts, asked.known, asked.accounts)
+    if name == "reads":
+        return reads(house, asked.rounds, asked.seconds, asked.book)
+    if name == "freshness":
+        return freshness(house, asked.rate, asked.fresh_seconds)
     raise SystemExit(f"no row is called {name}; there are {', '.join(NAMES)}")
 
 
@@ -42,8 +48,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--facts", type=int, default=200_000, help="fold: facts a round and contestant (200000)")
     parser.add_argument("--known", type=int, default=200_000, help="fold: ids already known (200000; 5000000)")
     parser.add_argument("--accounts", type=int, default=10_000, help="fold: accounts (10000)")
+    parser.add_argument("--book", type=int, default=1_000, help="reads: accounts (1000)")
+    parser.add_argument("--rate", type=int, default=1_000, help="freshness: facts a second (1000)")
+    parser.add_argument("--fresh-seconds", type=float, default=60, help="freshness: how long on each bus (60)")
     parser.add_argument("--forget", action="store_true", help="leave no line in bench/history.jsonl")
-    parser.add_argument("--profile", type=Path, help="folder for cProfile files of the processes; rates mean nothing then")
+    parser.add_argument("--profile", type=Path, help="folder for cProfile files; rates mean nothing then")
     return parser.parse_args()
 
 

@@ -1,9 +1,8 @@
-"""Row `fold`: usage facts from the PostgreSQL log into the state, beside a bare loop over the same lines from memory."""
+"""Row `fold`: usage facts from the PostgreSQL log into the state, beside a bare loop over the same lines."""
 
 import asyncio
 import time
 import urllib.request
-from contextlib import nullcontext
 
 import asyncpg
 
@@ -47,9 +46,7 @@ def fold(house: House, rounds: int, count: int, known: int, accounts: int) -> li
     return _rows(samples, assessed, known, accounts)
 
 
-def _rows(
-    samples: list[tuple[Sample, Sample, Sample]], assessed: list[float], known: int, accounts: int
-) -> list[Row]:
+def _rows(samples: list[tuple[Sample, Sample, Sample]], assessed: list[float], known: int, accounts: int) -> list[Row]:
     ours, alone, bare = (list(column) for column in zip(*samples, strict=True))
     seconds = sum(one.seconds for one in ours)
     note = f"{known:,} ids known, {accounts:,} accounts, skewed; {sum(assessed) / seconds:,.0f} accounts assessed/s"
@@ -90,7 +87,6 @@ def _bare(house: House, worker: Worker, told: list) -> Sample:
 
 def _assessed(worker: Worker) -> float:
     """How many assessments the process has counted."""
-    with worker.awake() if worker.url else nullcontext():
-        with urllib.request.urlopen(f"{worker.url}/metrics", timeout=10) as reply:  # noqa: S310 our own process
-            text = reply.read().decode()
+    with worker.awake(), urllib.request.urlopen(f"{worker.url}/metrics", timeout=10) as reply:  # noqa: S310 our own
+        text = reply.read().decode()
     return sum(float(line.split()[1]) for line in text.splitlines() if line.startswith("genki_scoring_assessed_total"))

@@ -1,4 +1,4 @@
-"""The bench's house: PostgreSQL in a folder of its own, databases with one tenant, a real Kafka, processes to measure."""
+"""The bench's house: PostgreSQL in a folder of its own, databases with one tenant, a real Kafka, processes."""
 
 import asyncio
 import json
@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import asyncpg
@@ -25,7 +26,7 @@ from tests.bench.meter import Meter
 from tests.kafka import Broker, running_broker
 
 ROOT = Path(__file__).parents[2]
-START_SECONDS = 60.0
+START_SECONDS = 90.0
 END_SECONDS = 20.0
 
 
@@ -62,15 +63,21 @@ class Worker:
     def wait_ready(self) -> None:
         """Reads until `ready`. Raises BenchFailed when the process ends before."""
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            if line.startswith("ready"):
-                self.url = line.split()[1] if " " in line.strip() else ""
-                return
-        raise self._failed()
+        late = Timer(START_SECONDS, self._process.kill)
+        late.start()
+        try:
+            for line in self._process.stdout:
+                if line.startswith("ready"):
+                    self.url = line.split()[1] if " " in line.strip() else ""
+                    return
+            raise self._failed()
+        finally:
+            late.cancel()
 
     def talk(self, question: dict[str, Any]) -> dict[str, Any]:
         """One JSON line there and one back. Raises BenchFailed."""
-        assert self._process.stdin is not None and self._process.stdout is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(question) + "\n")
         self._process.stdin.flush()
         answer = self._process.stdout.readline()
@@ -152,10 +159,11 @@ class House:
         tenant = await create_tenant(settings, "Bench", "Asia/Tokyo", "JPY", Clock().now())
         return Base(name, settings, tenant)
 
-    def genki(self, base: Base, only: str, *, kafka: bool = False, **environment: str) -> Worker:
-        """`genki up --only …` as a process of its own on a free port."""
-        extra = ["--kafka", self.kafka.bootstrap] if kafka else []
-        return self.spawn("services", "up", "--only", only, "--port", "0", *extra, **base.environment, **environment)
+    def genki(self, base: Base, only: str | None = None, *, kafka: bool = False, **environment: str) -> Worker:
+        """`genki up --only …` as a process of its own on a free port, or the whole of Genki in one."""
+        some = ["--only", only] if only else ["--empty"]
+        extra = [*some, *(["--kafka", self.kafka.bootstrap] if kafka else [])]
+        return self.spawn("services", "up", "--port", "0", *extra, **base.environment, **environment)
 
     def spawn(self, module: str, *arguments: str, **environment: str) -> Worker:
         """`python -m module …`, waited for until it says `ready`."""

@@ -125,7 +125,7 @@ async def _capture(boot: str, before: dict[int, int], file: Path) -> int:
         while len(packed) < left:
             for place, some in (await consumer.getmany(timeout_ms=2000)).items():
                 packed += [(place.topic, place.partition, one.value.count(b"\n") + 1, one.value) for one in some]
-        file.write_bytes(msgspec.msgpack.encode(packed))
+        await asyncio.to_thread(file.write_bytes, msgspec.msgpack.encode(packed))
         return len(packed)
 
     return await _with_consumer(boot, read)
@@ -138,5 +138,3 @@ async def _with_consumer(boot: str, work: Callable[[AIOKafkaConsumer], Any]) -> 
         return await work(consumer)
     finally:
         await consumer.stop()
-
-

@@ -1,5 +1,6 @@
-"""A bare loop over the same lines from memory: decode, dedupe, count, COPY, upsert into the same tables. No tenants kept
-apart, no fence, no assessment, usage facts with a named account only.
+"""A bare loop over the same lines from memory: decode, dedupe, count, COPY, upsert into the same tables.
+
+No tenants kept apart, no fence, no assessment, usage facts with a named account only.
 
 Arguments: the owner's DSN, facts a batch. Each line on stdin names a file of lines; the answer has facts and CPU.
 """
@@ -28,8 +29,8 @@ DAY_US = 86_400_000_000
 _EPOCH = date(1970, 1, 1)
 _TEMPS = (
     "CREATE TEMP TABLE t_seen (key uuid, tenant int, seen_on date, body bigint)",
-    "CREATE TEMP TABLE t_usage (tenant int, account int, person int, feature int, day date, implied boolean,"
-    " events bigint, last_at timestamptz)",
+    """CREATE TEMP TABLE t_usage (tenant int, account int, person int, feature int, day date, implied boolean,
+    events bigint, last_at timestamptz)""",
     "CREATE TEMP TABLE t_user (tenant int, account int, person int, first_day date, last_day date)",
 )
 _SEEN = """INSERT INTO fact_seen SELECT * FROM t_seen ORDER BY key ON CONFLICT (key) DO UPDATE
@@ -102,7 +103,9 @@ class Loop:
         missing = sorted(ids - known.keys())
         if missing:
             await self._conn.execute(_KEY.format(what, text), tenant, missing)
-            known.update([tuple(row) for row in await self._conn.fetch(_KEYS.format(what, text, what), tenant, missing)])
+            known.update(
+                [tuple(row) for row in await self._conn.fetch(_KEYS.format(what, text, what), tenant, missing)]
+            )
 
 
 def _key(fact: Usage) -> uuid.UUID:
@@ -125,12 +128,16 @@ async def run(dsn: str, size: int) -> None:
     loop = Loop(conn)
     _tell("ready")
     while line := await asyncio.to_thread(sys.stdin.readline):
-        lines = Path(json.loads(line)["file"]).read_bytes().split(b"\n")
+        lines = _read(line)
         began, cpu = time.perf_counter(), time.process_time()
         for start in range(0, len(lines), size):
             await loop.batch(lines[start : start + size])
         told = {"facts": len(lines), "seconds": time.perf_counter() - began, "cpu": time.process_time() - cpu}
         _tell(json.dumps({**told, "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+
+
+def _read(question: str) -> list[bytes]:
+    return Path(json.loads(question)["file"]).read_bytes().split(b"\n")
 
 
 def _tell(line: str) -> None:

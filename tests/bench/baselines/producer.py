@@ -28,8 +28,7 @@ async def run(bootstrap: str) -> None:
     await producer.start()
     _tell("ready")
     while line := await asyncio.to_thread(sys.stdin.readline):
-        packed = msgspec.msgpack.decode(Path(json.loads(line)["file"]).read_bytes(), type=Packed)
-        _tell(json.dumps(await _send(producer, packed)))
+        _tell(json.dumps(await _send(producer, _read(line))))
     await producer.stop()
 
 
@@ -48,6 +47,10 @@ async def _send(producer: AIOKafkaProducer, packed: Packed) -> dict[str, Any]:
         "cpu": time.process_time() - cpu,
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
+
+
+def _read(question: str) -> Packed:
+    return msgspec.msgpack.decode(Path(json.loads(question)["file"]).read_bytes(), type=Packed)
 
 
 def _tell(line: str) -> None:

@@ -1,0 +1,78 @@
+"""Row `reads`: one account's health, the list of 50 and coverage through the gateway, beside a bare route each."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from statistics import median
+from typing import Any, Final
+
+from shared.postgres import APP_ROLE, role_url
+from tests.bench import made
+from tests.bench.house import Base, House, Worker
+from tests.bench.log import drained, held_back, records
+from tests.bench.table import Row, Sample, compared, say
+
+CLIENTS = 32
+_HOT = 500  # accounts asked for in turn
+PATHS: Final[Mapping[str, list[str]]] = {
+    "health of one account": [f"/v1/accounts/{made.account_id(number)}/health" for number in range(_HOT)],
+    "list of 50": ["/v1/accounts?limit=50"],
+    "coverage by tier": ["/v1/coverage?by=tier"],
+}
+Rounds = list[tuple[Sample, dict[str, Any]]]
+
+
+def reads(house: House, rounds: int, seconds: float, accounts: int) -> list[Row]:
+    """The whole of Genki in one process, its workers with nothing to do, 32 clients."""
+    base = house.base()
+    ours = house.genki(base)
+    say(f"reads: {accounts:,} accounts")
+    asyncio.run(_fill(base, accounts))
+    settings = base.settings
+    app_dsn = role_url(settings.url, APP_ROLE, settings.app_password)
+    bare = house.spawn("tests.bench.baselines.reader", app_dsn, str(base.tenant.tenant))
+    rows = []
+    for name, paths in PATHS.items():
+        pairs: tuple[Rounds, Rounds] = ([], [])
+        for number in range(rounds):
+            say(f"reads: {name}, round {number + 1} of {rounds}")
+            for worker, kept in zip((ours, bare), pairs, strict=True):
+                kept.append(_round(house, worker, base.tenant.keys["admin"], paths, seconds))
+        rows.append(_row(name, *pairs))
+    rows[0].notes.append(f"{accounts:,} accounts; idle: {_idle(house, ours):.1f} % of a core with its PostgreSQL")
+    return rows
+
+
+def _row(name: str, ours: Rounds, bare: Rounds) -> Row:
+    late = [median(told["p99"] * 1000 for _, told in kept) for kept in (ours, bare)]
+    refused = [told["refused"] for _, told in (*ours, *bare) if told["refused"]]
+    note = f"p99 at {CLIENTS} clients: {late[0]:.1f} ms, bare {late[1]:.1f} ms" + (
+        f"; refused {refused}" * bool(refused)
+    )
+    return compared(f"read {name}", [one for one, _ in ours], [one for one, _ in bare], note)
+
+
+async def _fill(base: Base, accounts: int) -> None:
+    tenant = base.tenant.tenant
+    facts = [*made.book(tenant, accounts, time.time_ns() // 1000), *made.usage(tenant, 5, accounts * 20, accounts)]
+    async with held_back(base, records(facts)) as conn:
+        await conn.execute("COMMIT")
+        await drained(conn, assessed=True)
+        await conn.execute("VACUUM ANALYZE")
+
+
+def _round(house: House, worker: Worker, token: str, paths: list[str], seconds: float) -> tuple[Sample, dict[str, Any]]:
+    spec = {
+        "kind": "get", "url": worker.url, "token": token, "connections": CLIENTS, "seconds": seconds, "paths": paths,
+    }  # fmt: skip
+    house.load({**spec, "seconds": 0.3})
+    cpu, postgres = worker.meter.cpu(), house.postgres.cpu()
+    told = house.load(spec)
+    spent, stored = worker.meter.cpu() - cpu, house.postgres.cpu() - postgres
+    return Sample(told["requests"], spent, told["seconds"], stored, worker.meter.peak_mb()), told
+
+
+def _idle(house: House, worker: Worker, seconds: float = 3.0) -> float:
+    cpu = worker.meter.cpu() + house.postgres.cpu()
+    time.sleep(seconds)
+    return (worker.meter.cpu() + house.postgres.cpu() - cpu) / seconds * 100
