@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -11,6 +11,7 @@ from starlette.routing import Route
 from services.ingest import openapi, store
 from services.ingest.askers import Askers
 from services.ingest.body import read_body
+from services.ingest.domain.cloudevents import mode_of, read_events
 from services.ingest.domain.message import read_call
 from services.ingest.domain.split import Unsound, split
 from services.ingest.handlers import Doors
@@ -69,17 +70,17 @@ class Api:
     async def events(self, request: Request) -> Response:
         """POST /v1/events: 200 with a result per item, or a problem for the whole request."""
         asker = await self._asker(request, Right.EVENTS)
-        items = split(await read_body(request))
-        if isinstance(items, Unsound):
-            raise BadRequest(f"The request is refused: {items.message}.", code=items.code)
-        return Json(await self._doors.events(asker, items, "/v1/events"))
+        mode = mode_of(request.scope["headers"])
+        body = await read_body(request)
+        if mode is None:
+            return Json(await self._doors.events(asker, _sound(split(body)), "/v1/events"))
+        events = _sound(read_events(_sound(mode), request.scope["headers"], body))
+        return Json(await self._doors.events(asker, events.items, "/v1/events", events.unwrap))
 
     def _tracking(self, kind: str) -> Endpoint:
         async def endpoint(request: Request) -> Response:
             knock = await self._askers.before_body(request)
-            call = read_call(kind, await read_body(request))
-            if isinstance(call, Unsound):
-                raise BadRequest(f"The request is refused: {call.message}.", code=call.code)
+            call = _sound(read_call(kind, await read_body(request)))
             asker = await self._askers.after_body(request, knock, call.keys)
             return Json(await self._doors.track(asker, call, request.headers.get("sentat"), f"/v1/{kind}"))
 
@@ -114,6 +115,16 @@ class Api:
         request.scope[PRINCIPAL] = asker
         check(asker, right)
         return asker
+
+
+_Read = TypeVar("_Read")
+
+
+def _sound(read: _Read | Unsound) -> _Read:
+    """What was read of a request. Raises BadRequest when nothing could be."""
+    if isinstance(read, Unsound):
+        raise BadRequest(f"The request is refused: {read.message}.", code=read.code)
+    return read
 
 
 def for_browsers(endpoint: Endpoint) -> Endpoint:

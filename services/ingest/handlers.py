@@ -8,6 +8,7 @@ from uuid import uuid4
 import msgspec
 from prometheus_client import Counter
 
+from services.ingest.domain.cloudevents import Unwrap
 from services.ingest.domain.intake import admit
 from services.ingest.domain.message import Call, Message
 from services.ingest.domain.segment import Surroundings, admit_message
@@ -57,12 +58,18 @@ class Doors:
         """`partitions`: of each topic of the log."""
         self._publisher, self._rejections, self._clock, self._partitions = publisher, rejections, clock, partitions
 
-    async def events(self, asker: Principal, items: Items, route: str) -> dict[str, Any]:
-        """One result per item, in order. Raises TooLarge, TooMany, Unavailable."""
+    async def events(self, asker: Principal, items: Items, route: str, unwrap: Unwrap | None = None) -> dict[str, Any]:
+        """One result per item, in order; `unwrap` makes items of what are none yet. Raises TooLarge, TooMany,
+        Unavailable."""
         if len(items.items) > MAX_ITEMS:
             raise TooLarge(f"A request may have {MAX_ITEMS} items.")
         door = self._door(asker)
-        verdicts = await self._through(items.items, lambda raw: admit(raw, door), door)
+
+        def judge(raw: bytes) -> Accepted | Rejected:
+            item = raw if unwrap is None else unwrap(raw)
+            return item if isinstance(item, Rejected) else admit(item, door)
+
+        verdicts = await self._through(items.items, judge, door)
         self._note("events", asker, route, verdicts, items.items)
         return {"results": [_result(verdict) for verdict in verdicts]}
 

@@ -36,6 +36,14 @@ _FACT: Final = {
     "required": ["type"],
     "properties": {"type": {"enum": list(SENT_TYPES)}, "id": {"type": ["string", "null"], "maxLength": 100}},
 }
+_CLOUD_EVENT: Final = _object(specversion={"const": "1.0"}, type=_TEXT, source=_TEXT, id=_TEXT, time=_TEXT) | {
+    "description": "`type` is `genki.<fact>`, `id` and `time` are the fact's id and at, `data` holds the rest."
+}
+_SENT: Final = {
+    "application/json": {"schema": {"oneOf": [_FACT, _array(_FACT)]}},
+    "application/cloudevents+json": {"schema": _CLOUD_EVENT},
+    "application/cloudevents-batch+json": {"schema": _array(_CLOUD_EVENT)},
+}
 _RESULT: Final = {
     "type": "object",
     "required": ["id", "status"],
@@ -80,7 +88,7 @@ def document(tracking: list[str]) -> dict[str, Any]:
         "Takes one fact or up to 1,000",
         _object(results=_array(_RESULT)),
         "400 401 403 413 429 503",
-        requestBody=_body({"oneOf": [_FACT, _array(_FACT)]}),
+        requestBody={"required": True, "content": _SENT},
     )
     track = _operation(
         "Takes calls of Segment and RudderStack SDKs",

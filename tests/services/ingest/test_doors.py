@@ -362,3 +362,51 @@ async def test_the_openapi_document_names_every_public_route(house: House) -> No
     app: Any = house.service.http
     own = {"/openapi.json", "/healthz", "/readyz", "/metrics", "/sourceConfig", "/internal/rejections/count"}
     assert set(told["paths"]) == {route.path for route in app.routes} - own
+
+
+CLOUD_EVENT = {
+    "specversion": "1.0", "type": "genki.usage", "source": "/app", "id": "ce", "time": "2023-11-14T00:00:00Z",
+    "data": {"person_id": "p1", "event": "report"},
+}  # fmt: skip
+
+
+async def test_cloudevents_pass_the_same_door_in_all_three_modes(house: House) -> None:
+    await house.new_facts()
+    key = house.key("server")
+    structured = key | {"content-type": "application/cloudevents+json; charset=UTF-8"}
+    batch = key | {"content-type": "application/cloudevents-batch+json"}
+    binary = key | {"content-type": "application/json", "ce-specversion": "1.0", "ce-type": "genki.usage"}
+    binary |= {"ce-source": "/app", "ce-id": "%E2%82%AC", "ce-time": "2023-11-14T00:00:00Z"}
+    assert (await send(house, CLOUD_EVENT | {"id": "s"}, headers=structured)).json() == {
+        "results": [{"id": "s", "status": "accepted"}]
+    }
+    answer = await send(house, [CLOUD_EVENT | {"id": "b1"}, {}, CLOUD_EVENT | {"id": "b2"}], headers=batch)
+    assert [(one["id"], one["status"], one.get("code")) for one in answer.json()["results"]] == [
+        ("b1", "accepted", None), (None, "rejected", "missing_field"), ("b2", "accepted", None),
+    ]  # fmt: skip
+    assert (await send(house, CLOUD_EVENT["data"], headers=binary)).json() == {
+        "results": [{"id": "€", "status": "accepted"}]
+    }
+    assert (await send(house, [], headers=batch)).json() == {"results": []}
+    assert sorted(fact.id for fact in await house.new_facts()) == ["b1", "b2", "s", "€"]
+
+
+async def test_invalid_cloudevents_answer_200_and_unsound_requests_do_not(house: House) -> None:
+    key = house.key("server")
+    structured, batch = (key | {"content-type": f"application/cloudevents{more}"} for more in ("+json", "-batch+json"))
+    no_time = {name: value for name, value in CLOUD_EVENT.items() if name != "time"}
+    answer = await send(house, no_time, headers=structured)
+    assert (answer.status_code, answer.json()["results"]) == (200, [
+        {"id": "ce", "status": "rejected", "code": "missing_field", "message": "time is missing"}
+    ])  # fmt: skip
+    answer = await send(house, {"person_id": "p1"}, headers=key | {"ce-id": "x"})
+    assert (answer.status_code, answer.json()["results"][0]["code"]) == (200, "missing_field")
+    for headers, body, status, code in (
+        (structured, b"nonsense", 400, "not_json"),
+        (key | {"ce-id": "x"}, b"<xml/>", 400, "not_json"),
+        (key | {"content-type": "application/cloudevents+avro"}, b"{}", 400, "unknown_format"),
+        (batch, json.dumps([CLOUD_EVENT] * 1_001).encode(), 413, "too_large"),
+        (house.key("write") | structured | house.key("write"), b"{}", 403, "forbidden"),
+    ):
+        answer = await send(house, body, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (status, code)
