@@ -1,9 +1,10 @@
-"""The route of one account's health: the score and its reasons."""
+"""The routes of one account's health: the score and its reasons, what changed it, the consumption gap."""
 
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 
 from services.scoring.accounts import store
@@ -11,27 +12,98 @@ from services.scoring.accounts.answers import utc
 from services.scoring.accounts.api import AsOf
 from services.scoring.accounts.shapes import HealthAnswer
 from services.scoring.asof import Desk, Question, past
+from services.scoring.facts.read import Reader
+from services.scoring.health.explain import explained
+from services.scoring.health.gap import consumption_gap, flag_of, seats_of
+from services.scoring.health.rules import entitled
+from services.scoring.health.shapes import Explanation, GapAnswer
+from services.scoring.health.store import feature_users
+from services.scoring.nps import store as nps_store
+from services.scoring.nps.rules import Tally
 from services.scoring.state import health_document
 from shared.errors import NotFound
-from shared.http import Json
+from shared.http import Json, parse_as_of
+from shared.http.params import refuse
 from shared.tenancy import Principal, Right, require
+
+Reads = Annotated[Principal, Depends(require(Right.READ))]
+Since = Annotated[str | None, Query(description="A day or an RFC 3339 instant, not after `as_of`.")]
+_NPS_DAYS = 90
 
 
 def health_routes(desk: Desk) -> APIRouter:
-    """`GET /v1/accounts/{account_id}/health`."""
+    """`GET /v1/accounts/{account_id}/health`, `…/health/explain`, `…/consumption-gap`."""
     routes = APIRouter(tags=["health"])
 
     @routes.get("/v1/accounts/{account_id:id}/health", response_model=HealthAnswer, summary="Health and why")
-    async def health(
-        account_id: str, asker: Annotated[Principal, Depends(require(Right.READ))], as_of: AsOf = None
-    ) -> Response:
+    async def health(account_id: str, asker: Reads, as_of: AsOf = None) -> Response:
         """The score with every dimension's value, weight, contribution and inputs; a cap that bites is its own row.
         All eight dimensions are listed, null without data; a churned account has no score."""
         async with desk.question(asker, as_of) as question:
-            answer = await (_live if question.live else _past)(question, account_id)
-            return Json(question.stamped(answer))
+            return Json(question.stamped(await _health(question, account_id)))
+
+    @routes.get(
+        "/v1/accounts/{account_id:id}/health/explain", response_model=Explanation, summary="What changed the score"
+    )
+    async def explain(account_id: str, asker: Reads, since: Since = None, as_of: AsOf = None) -> Response:
+        """The score at `as_of` against the one at `since`, both by the model in force now: of each dimension and of a
+        cap the contribution then and now. A null contribution counts 0; the differences sum to the score's."""
+        async with desk.question(asker, as_of) as question:
+            then = _since(question, since)
+            return Json(question.stamped(await _explain(question, account_id, then)))
+
+    @routes.get(
+        "/v1/accounts/{account_id:id}/consumption-gap", response_model=GapAnswer, summary="What value is not taken"
+    )
+    async def gap(account_id: str, asker: Reads, as_of: AsOf = None) -> Response:
+        """1 − realised ÷ possible over the value features the account is entitled to, by the users of the 28 days to
+        T; what makes most of the gap first. The NPS of the 90 days to T stands beside it."""
+        async with desk.question(asker, as_of) as question:
+            return Json(question.stamped(await _gap(question, account_id)))
 
     return routes
+
+
+def _since(question: Question, text: str | None) -> datetime:
+    if not text:
+        refuse("since", "missing", "Should be a day or an RFC 3339 instant.")
+    return parse_as_of(text, question.at, question.terms.tz, "since")
+
+
+async def _health(question: Question, account_id: str) -> dict[str, Any]:
+    return await (_live if question.live else _past)(question, account_id)
+
+
+async def _explain(question: Question, account_id: str, then: datetime) -> dict[str, Any]:
+    now = await _health(question, account_id)
+    account = await store.key_of(question, account_id)
+    found = await past(question.conn, question.terms, then, [account]) if account else {}
+    before = found.get(account or 0)
+    rows = before.dimensions if before else ()
+    told = explained(before.score if before else None, rows, now["score"], now["dimensions"])
+    return {"account_id": now["account_id"], "from": then, "to": question.at, **told}
+
+
+async def _gap(question: Question, account_id: str) -> dict[str, Any]:
+    account = await store.key_of(question, account_id)
+    known = await Reader(question.conn, question.terms, question.moment).accounts([account]) if account else {}
+    if account not in known:
+        raise NotFound
+    one = known[account]
+    told, settings = one.attributes, question.terms.settings
+    features = entitled(told.get("features"), settings, question.day)
+    users = await feature_users(question, account, features)
+    found = consumption_gap(features, users, seats_of(told.get("seats"), one.usage.ids))
+    period = nps_store.period_of(question, question.day - timedelta(days=_NPS_DAYS - 1), question.day)
+    tallies = await nps_store.tallies(question, period, "account", account)
+    nps = next(iter(tallies.values()), Tally()).figure()
+    return {
+        "account_id": one.account_id,
+        "gap": found.gap,
+        "features": [feature.as_json() for feature in found.features],
+        "nps": {"nps": nps.nps, "n": nps.n},
+        "flag": flag_of(found.gap, nps.detractors),
+    }
 
 
 async def _live(question: Question, account_id: str) -> dict[str, Any]:
