@@ -128,14 +128,27 @@ async def _roll_back(conn: Connection) -> None:
         conn.terminate()
 
 
-# Tables with a tenant column that the request role may touch although no policy guards them: none may exist.
+# The one policy's expression: a transaction sees the tenants it has named and no other.
+POLICY: Final = (
+    "tenant = ANY ((SELECT string_to_array(nullif(current_setting('app.tenants', true), ''), ',')::int[])::int[])"
+)
+# How this server spells that expression back, read off a table that lives for one transaction.
+_PROBE: Final = f"""
+CREATE TEMP TABLE policy_probe (tenant int) ON COMMIT DROP;
+CREATE POLICY tenant ON policy_probe USING ({POLICY})
+"""
+_SPELT: Final = "SELECT pg_get_expr(polqual, polrelid) FROM pg_policy WHERE polrelid = 'pg_temp.policy_probe'::regclass"
+# Tables that the role may touch, be it one column, and that this policy alone does not guard for it.
 _OPEN_TABLES: Final = """
-SELECT c.oid::regclass::text AS name FROM pg_class c
-JOIN pg_namespace n ON n.oid = c.relnamespace
-JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant' AND NOT a.attisdropped
-WHERE n.nspname IN ('access', 'bus', 'ingest', 'nps', 'scoring', 'scoring_state') AND c.relkind IN ('r', 'p')
-  AND has_table_privilege($1, c.oid, 'SELECT, INSERT, UPDATE, DELETE')
-  AND NOT (c.relrowsecurity AND c.relforcerowsecurity AND EXISTS (SELECT 1 FROM pg_policy p WHERE p.polrelid = c.oid))
+SELECT c.oid::regclass::text AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname IN ('access', 'bus', 'ingest', 'nps', 'scoring', 'scoring_state') AND c.relkind IN ('r', 'p', 'f')
+  AND (has_any_column_privilege($1, c.oid, 'SELECT, INSERT, UPDATE')
+       OR has_table_privilege($1, c.oid, 'DELETE, TRUNCATE'))
+  AND NOT (c.relrowsecurity AND c.relforcerowsecurity AND coalesce((
+    SELECT count(*) = 1 AND bool_and(p.polname = 'tenant' AND p.polpermissive AND p.polcmd = '*'
+      AND pg_get_expr(p.polqual, c.oid) = $2 AND pg_get_expr(p.polwithcheck, c.oid) = $2)
+    FROM pg_policy p WHERE p.polrelid = c.oid
+      AND p.polroles && ARRAY[0::oid, (SELECT oid FROM pg_roles WHERE rolname = $1)]), false))
 """
 _ROLE: Final = "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user"
 _OWNED: Final = """
@@ -162,7 +175,10 @@ async def check_isolation(database: Database) -> None:
 
 
 async def _check_tables(conn: Connection) -> None:
-    standing_open = [row["name"] for row in await conn.fetch(_OPEN_TABLES, APP_ROLE)]
+    async with conn.transaction():
+        await conn.execute(_PROBE)
+        spelt = await conn.fetchval(_SPELT)
+        standing_open = [row["name"] for row in await conn.fetch(_OPEN_TABLES, APP_ROLE, spelt)]
     views = [row[0] for row in await conn.fetch(_VIEWS)]
     if standing_open or views:
         raise NotIsolated(f"outside the tenant policy: {', '.join(standing_open + views)}")

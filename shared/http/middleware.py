@@ -21,6 +21,9 @@ from shared import metrics
 from shared.errors import (
     REQUEST_ID,
     TOLD,
+    Fault,
+    Invalid,
+    NotFound,
     Refusal,
     TooLarge,
     Unexpected,
@@ -184,6 +187,8 @@ class _Passage:
     async def run(self, app: ASGIApp) -> None:
         """Calls the application; its failures become problems as long as nothing was sent."""
         try:
+            if self._outer:
+                _refuse_nul(self.scope)
             await app(self.scope, self.receive, self.send)
         except ClientDisconnect:
             self.status = self.status or 499
@@ -247,6 +252,14 @@ class _Passage:
             response.headers["connection"] = "close"
         await response(self.scope, self._receive, self.send)
         self._muted = True
+
+
+def _refuse_nul(scope: Scope) -> None:
+    """No id holds NUL, and PostgreSQL takes none: such an address is nobody's, such a question is refused."""
+    if "\0" in scope["path"]:
+        raise NotFound
+    if b"%00" in scope.get("query_string", b""):
+        raise Invalid(errors=[Fault("/query", "nul", "Should hold no NUL.")])
 
 
 def _with_headers(message: Message, request_id: str) -> list[Any]:

@@ -1,8 +1,6 @@
 """The one row-level policy, as SQL: a transaction sees the tenants it has named and no other."""
 
-from shared.postgres import APP_ROLE, WORKER_ROLE
-
-_LIST = "(SELECT string_to_array(nullif(current_setting('app.tenants', true), ''), ',')::int[])::int[]"
+from shared.postgres import APP_ROLE, POLICY, WORKER_ROLE
 
 
 def policy(table: str, app: str = "SELECT, INSERT, UPDATE, DELETE") -> list[str]:
@@ -11,7 +9,7 @@ def policy(table: str, app: str = "SELECT, INSERT, UPDATE, DELETE") -> list[str]
     statements = [
         f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
         f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY",
-        f"CREATE POLICY tenant ON {table} USING (tenant = ANY ({_LIST})) WITH CHECK (tenant = ANY ({_LIST}))",
+        f"CREATE POLICY tenant ON {table} USING ({POLICY}) WITH CHECK ({POLICY})",
         f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {WORKER_ROLE}",
     ]
     if app:
