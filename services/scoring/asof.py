@@ -72,11 +72,14 @@ class Desk:
     freshness: Freshness
 
     @asynccontextmanager
-    async def question(self, asker: Principal, as_of: str | None = None) -> AsyncIterator[Question]:
-        """Opens the asker's transaction. Raises Invalid for an `as_of` that is no past time, Unavailable."""
+    async def question(
+        self, asker: Principal, as_of: str | None = None, name: str = "as_of"
+    ) -> AsyncIterator[Question]:
+        """Opens the asker's transaction. `name`: the query parameter, or the pointer of the body's member, that `as_of`
+        came in. Raises Invalid for an `as_of` that is no past time, Unavailable."""
         now = self.clock.now()
         base = base_settings(asker.time_zone, asker.currency)
-        at = parse_as_of(as_of, now, zone(base.time_zone))
+        at = parse_as_of(as_of, now, zone(base.time_zone), name)
         fresh_to = self.freshness.fresh_to()  # before the figures are read: they are at least this fresh
         async with tenant_transaction(self.database.app, asker.tenant) as conn:
             terms = await read_terms(conn, asker.tenant, base)

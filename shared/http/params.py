@@ -25,8 +25,9 @@ _INSTANT: Final = re.compile(
 
 
 def refuse(name: str, code: str, message: str) -> NoReturn:
-    """Raises Invalid about one query parameter."""
-    raise Invalid(errors=[Fault(f"/query/{name}", code, message)])
+    """Raises Invalid about one query parameter, or about a member of the body named by its pointer (`/as_of`)."""
+    pointer = name if name.startswith("/") else f"/query/{name}"
+    raise Invalid(errors=[Fault(pointer, code, message)])
 
 
 def parse_as_of(text: str | None, now: datetime, tz: ZoneInfo, name: str = "as_of") -> datetime:

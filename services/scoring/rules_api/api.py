@@ -30,7 +30,12 @@ def settings_routes(desk: Desk) -> APIRouter:
             version, settings = await read_settings(conn, asker.tenant, _base(asker))
         return _answer(version, settings)
 
-    @routes.put("/v1/settings", response_model=TenantSettings, summary="Change settings")
+    @routes.put(
+        "/v1/settings",
+        response_model=TenantSettings,
+        responses={409: {"description": "Zone and currency are fixed when the tenant is made."}},
+        summary="Change settings",
+    )
     async def change(asker: Annotated[Principal, Depends(require(Right.MANAGE))], changes: Changes) -> Response:
         """Replaces the top-level keys given, null removes `smtp` or `brand`; refused as a whole when one part is wrong
         (422), or when `time_zone` or `currency` would change (409). Every figure follows within seconds."""

@@ -63,7 +63,7 @@ def _reviews(routes: APIRouter, desk: Desk) -> None:
     async def make(asker: Manager, wish: shapes.ReviewWish | None = None) -> Response:
         """Computes both amounts from the accounts at `as_of`, and by them who would move and the load that results.
         Nothing moves until the review is published."""
-        async with desk.question(asker, wish and wish.as_of) as question:
+        async with desk.question(asker, wish and wish.as_of, "/as_of") as question:
             found = propose(await store.valued(question), question.terms.settings.tiers)
             review_id, author, now = uuid4().hex, asker.key_id, desk.clock.now()
             await store.save_review(question.conn, asker.tenant, review_id, question.at, found, author, now)
@@ -91,7 +91,10 @@ def _reviews(routes: APIRouter, desk: Desk) -> None:
 
 def _publication(routes: APIRouter, desk: Desk) -> None:
     @routes.post(
-        "/v1/tiers/reviews/{review_id:id}/publish", response_model=shapes.Review, summary="Publish a review's amounts"
+        "/v1/tiers/reviews/{review_id:id}/publish",
+        response_model=shapes.Review,
+        responses={409: {"description": "This review was already published."}},
+        summary="Publish a review's amounts",
     )
     async def publish(review_id: str, asker: Manager, wish: shapes.PublishWish) -> Response:
         """The amounts hold from 00:00 of `effective_from` until the next policy's date; of two with one date the later
