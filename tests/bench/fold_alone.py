@@ -19,8 +19,8 @@ from shared.postgres import DatabaseSettings, open_database
 
 async def run(batch: int) -> None:
     """Until SIGTERM."""
-    told = (os.environ[f"GENKI_{name}"] for name in ("DATABASE_URL", "APP_PASSWORD", "WORKER_PASSWORD"))
-    database = await open_database(DatabaseSettings(*told))
+    url, app, worker = (os.environ[f"GENKI_{name}"] for name in ("DATABASE_URL", "APP_PASSWORD", "WORKER_PASSWORD"))
+    database = await open_database(DatabaseSettings(url, app, worker))
     bus = PostgresBus(database.worker, PARTITIONS)
     positions = StoredPositions(database.worker, bus.id, NAME)
     consumer = bus.consumer(NAME, facts.CONSUMED_TOPICS, positions)

@@ -124,7 +124,8 @@ async def _capture(boot: str, before: dict[int, int], file: Path) -> int:
         left = sum(ends[part] - before[part] for part in ends)
         while len(packed) < left:
             for place, some in (await consumer.getmany(timeout_ms=2000)).items():
-                packed += [(place.topic, place.partition, one.value.count(b"\n") + 1, one.value) for one in some]
+                bodies = [one.value for one in some if one.value is not None]
+                packed += [(place.topic, place.partition, body.count(b"\n") + 1, body) for body in bodies]
         await asyncio.to_thread(file.write_bytes, msgspec.msgpack.encode(packed))
         return len(packed)
 
