@@ -1,21 +1,24 @@
 """ingest, put together: one async context manager, nothing opened at import."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
+from starlette.types import Scope
 
 from services.ingest.api import Api
 from services.ingest.askers import Askers
 from services.ingest.handlers import Doors
+from services.ingest.imports import Imports
 from services.ingest.publisher import Publisher
 from services.ingest.rejections import Rejections
 from services.ingest.settings import IngestSettings
+from services.ingest.sheets import SheetRoutes
 from shared.bus import Bus, BusUnavailable
 from shared.clock import Clock
 from shared.errors import Unavailable
 from shared.http.health import health_routes
-from shared.http.middleware import front
+from shared.http.middleware import BODY_LIMIT, front
 from shared.postgres import Database
 from shared.service import Service
 from shared.tenancy import Keyring
@@ -44,9 +47,10 @@ async def open_ingest(
     async def ready() -> Mapping[str, str]:
         return {"log": await _log_state(bus), "database": await _database_state(database)}
 
-    app = Starlette(routes=[*api.routes(), *health_routes(ready, clock)])
+    sheets = SheetRoutes(Imports(settings, publisher, clock, bus.partitions), keyring)
+    app = Starlette(routes=[*api.routes(), *sheets.routes(), *health_routes(ready, clock)])
     app.state.keyring = keyring
-    front(app, "ingest")
+    front(app, "ingest", _limit(settings))
     try:
         yield Service(
             "ingest",
@@ -58,6 +62,13 @@ async def open_ingest(
     finally:
         await publisher.close(settings.drain_seconds)
         await rejections.close()
+
+
+def _limit(settings: IngestSettings) -> Callable[[Scope], int]:
+    def limit(scope: Scope) -> int:
+        return settings.import_bytes if scope["path"].startswith("/v1/imports/") else BODY_LIMIT
+
+    return limit
 
 
 async def _log_state(bus: Bus) -> str:

@@ -5,6 +5,7 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
+from services.ingest.domain.rows import KINDS
 from services.ingest.domain.sent import SENT_TYPES
 from shared.http.answers import Json
 
@@ -64,6 +65,19 @@ _REJECTION: Final = _object(
     message=_TEXT,
     payload=_TEXT,
 )
+_IMPORTED: Final = _object(
+    rows_read=_COUNT,
+    accepted=_COUNT,
+    rejected=_array(_object(line=_COUNT, reason=_TEXT, code=_TEXT)),
+    warnings=_array(_TEXT),
+)
+_XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+_BINARY: Final = {"type": "string", "format": "binary"}
+_COLUMNS: Final = {
+    "map": "column=field; a column may be used twice; of accounts also column=traits.<key>.",
+    "set": "field=value: the same in every row.",
+    "where": "column=value: only these rows; twice on one column means either.",
+}
 _LIST: Final = _object(items=_array(_REJECTION), total={"type": ["integer", "null"]}, next_cursor=_MAYBE)
 
 
@@ -98,10 +112,22 @@ def document(tracking: list[str]) -> dict[str, Any]:
     )
     pages = [_query("limit", {"type": "integer", "minimum": 1, "maximum": 500}), _query("cursor", _TEXT)]
     listed = _operation("Items refused in the last seven days", _LIST, "401 403 422 503", parameters=pages)
+    imports = _operation(
+        "Takes a sheet: CSV (UTF-8, UTF-16, Shift_JIS) or XLSX; the same file twice changes nothing",
+        _IMPORTED,
+        "400 401 403 404 413 422 429 503",
+        requestBody={"required": True, "content": {kind: {"schema": _BINARY} for kind in ("text/csv", _XLSX)}},
+        parameters=[
+            _query("kind", {"enum": list(KINDS)}, "path"),
+            *(_query(name, _array(_TEXT)) | {"description": says} for name, says in _COLUMNS.items()),
+            _query("dry_run", {"type": "boolean"}) | {"description": "Say what would happen, change nothing."},
+        ],
+    )
     settings = _operation("What analytics.js fetches first", {"type": "object"}, "")
     source = _operation("What the RudderStack SDK fetches first", {"type": "object"}, "")
     paths = {path: {"post": track} for path in tracking} | {
         "/v1/events": {"post": events},
+        "/v1/imports/{kind}": {"post": imports},
         "/v1/m": {"post": _operation("What SDKs measure about themselves", _object(success={"const": True}), "")},
         "/v1/projects/{write_key}/settings": {"get": settings | {"parameters": [_query("write_key", _TEXT, "path")]}},
         "/sourceConfig/": {"get": source | {"parameters": [_query("writeKey", _TEXT)]}},

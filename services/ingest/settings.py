@@ -4,7 +4,7 @@ from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
 
 
 class IngestSettings(BaseModel):
-    """Limits and patience of the doors."""
+    """Limits and patience of the doors and of imports."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -13,3 +13,7 @@ class IngestSettings(BaseModel):
     bytes_in_flight: PositiveInt = 64 * 1024 * 1024  # lines taken and not yet settled
     drain_seconds: PositiveFloat = 5.0  # at shutdown
     keyless_per_minute: PositiveInt = 600  # tracking requests of one address without a Basic or Bearer header
+    import_bytes: PositiveInt = 100_000_000  # of a file as sent
+    import_unpacked_bytes: PositiveInt = 200_000_000  # of a workbook unpacked
+    import_rows: PositiveInt = 200_000
+    imports_at_once: PositiveInt = 2  # the others wait: a large one fills memory

@@ -17,6 +17,9 @@ _TIME: Final = re.compile(
     r"\s*(?:(Z)|([+-])(\d{2}):?(\d{2}))?",
     re.ASCII | re.IGNORECASE,
 )
+_PARTED: Final = re.compile(r"-?\d{1,3}(?:,\d{3})+(?:\.\d+)?", re.ASCII)
+_YES: Final = frozenset(("true", "yes", "y", "1", "はい"))
+_NO: Final = frozenset(("false", "no", "n", "0", "いいえ"))
 _WHOLE: Final = re.compile(r"([+-]?\d{1,15})(?:\.0*)?", re.ASCII)
 
 
@@ -31,11 +34,7 @@ class BadCell(Exception):
 
 def instant(text: str, field: str, tz: ZoneInfo, latest: int) -> int:
     """µs since 1970, from 1900 up to `latest`. Year first; without an offset in `tz`, a date alone is 12:00 there."""
-    match = _TIME.fullmatch(unicodedata.normalize("NFKC", text))
-    try:
-        moment = None if match is None else _moment(match, tz)
-    except (ValueError, OverflowError):
-        moment = None
+    moment = _read(text, tz)
     if moment is None:
         raise BadCell(f"invalid_{field}", f"{field} is no time such as 2026-01-31 or 2026-01-31 09:30")
     micros = to_micros(moment)
@@ -44,6 +43,36 @@ def instant(text: str, field: str, tz: ZoneInfo, latest: int) -> int:
     if micros > latest:
         raise BadCell("in_future", f"{field} lies in the future")
     return micros
+
+
+def day(text: str, field: str, tz: ZoneInfo) -> str:
+    """An ISO day of the years 1 to 9999. Of a time its day: as written, with an offset the day in `tz`."""
+    moment = _read(text, tz)
+    if moment is None:
+        raise BadCell(f"invalid_{field}", f"{field} is no day such as 2026-01-31")
+    return moment.astimezone(tz).date().isoformat()
+
+
+def flag(text: str, field: str) -> bool:
+    """Yes or no."""
+    said = unicodedata.normalize("NFKC", text).casefold()
+    if said not in _YES | _NO:
+        raise BadCell(f"invalid_{field}", f"{field} is neither true nor false")
+    return said in _YES
+
+
+def amount(text: str) -> str:
+    """An amount without the commas that part thousands, its digits in ASCII; what is none stays as it is."""
+    plain = unicodedata.normalize("NFKC", text)
+    return plain.replace(",", "") if _PARTED.fullmatch(plain) else plain
+
+
+def _read(text: str, tz: ZoneInfo) -> datetime | None:
+    match = _TIME.fullmatch(unicodedata.normalize("NFKC", text))
+    try:
+        return None if match is None else _moment(match, tz)
+    except (ValueError, OverflowError):
+        return None
 
 
 def _moment(match: re.Match[str], tz: ZoneInfo) -> datetime:

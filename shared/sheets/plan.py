@@ -12,7 +12,8 @@ _SHOWN: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a request says about its columns. `fields`: those it may tell; `required`: those it must."""
+    """What a request says about its columns. `fields`: those it may tell (one that ends in a point: any name after it,
+    by `map` and `set` only); `required`: those it must."""
 
     fields: tuple[str, ...]
     required: tuple[str, ...]
@@ -46,7 +47,7 @@ class Plan:
         for index, name in enumerate(header):
             field = _plain(name)
             free = field not in places and field not in self.constants
-            if field in self.fields and free and index not in spoken_for:
+            if field in self.fields and not field.endswith(".") and free and index not in spoken_for:
                 places[field] = index
         return places
 
@@ -97,7 +98,7 @@ def parse_plan(
     told = [("map", field) for _, field in mapped] + [("set", field) for field, _ in constants]
     seen: set[str] = set()
     for name, field in told:
-        if field not in known:
+        if not _known(field, known):
             faults.append(Fault(f"/query/{name}", "unknown_field", f"Fields are {', '.join(known)}."))
         elif field in seen:
             faults.append(Fault(f"/query/{name}", "field_twice", f"{field} is told twice."))
@@ -106,6 +107,11 @@ def parse_plan(
         raise Invalid(errors=faults)
     frozen = {column: frozenset(values) for column, values in where.items()}
     return Plan(known, tuple(required), tuple(mapped), dict(constants), frozen)
+
+
+def _known(field: str, known: tuple[str, ...]) -> bool:
+    group, point, key = field.partition(".")
+    return f"{group}." in known if point and key else field in known and not point
 
 
 def _pairs(name: str, texts: Iterable[str], faults: list[Fault], *, last: bool = False) -> list[tuple[str, str]]:

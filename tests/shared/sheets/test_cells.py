@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from shared.clock import to_micros
-from shared.sheets import BadCell, ident, instant, whole
+from shared.sheets import BadCell, amount, day, flag, ident, instant, whole
 
 TOKYO = ZoneInfo("Asia/Tokyo")
 LATEST = to_micros(datetime(2026, 7, 1, tzinfo=UTC))
@@ -72,3 +72,46 @@ def test_another_is_refused(text: str):
 def test_junk_is_no_id(text: str):
     with pytest.raises(BadCell):
         ident(text, "person_id")
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("2026-02-28", "2026-02-28"),
+        ("2026/2/8 23:30", "2026-02-08"),
+        ("2026-02-28T23:30:00Z", "2026-03-01"),
+        ("9999-12-31", "9999-12-31"),
+        ("2026-02-30", None),
+        ("28.02.2026", None),
+        ("", None),
+    ],
+)
+def test_a_day_is_as_written_and_of_an_instant_the_zones(text: str, meant: str | None) -> None:
+    if meant is not None:
+        assert day(text, "term_end", ZoneInfo("Asia/Tokyo")) == meant
+        return
+    with pytest.raises(BadCell) as refused:
+        day(text, "term_end", ZoneInfo("Asia/Tokyo"))
+    assert refused.value.code == "invalid_term_end"
+
+
+def test_yes_and_no_have_several_words() -> None:
+    assert all(flag(text, "active") for text in ("TRUE", "yes", "１", "はい"))
+    assert not any(flag(text, "active") for text in ("No", "0", "false", "いいえ"))
+    with pytest.raises(BadCell, match="neither true nor false"):
+        flag("maybe", "active")
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("1,234,567.50", "1234567.50"),
+        ("１，２００", "1200"),
+        ("12", "12"),
+        ("1,2", "1,2"),
+        ("12,34", "12,34"),
+        ("¥5", "¥5"),
+    ],
+)
+def test_commas_that_part_thousands_are_no_digits(text: str, meant: str) -> None:
+    assert amount(text) == meant
