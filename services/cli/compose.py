@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import asyncpg
+from starlette.types import ASGIApp
 
 from services.cli.prepare import partitions_of
 from services.cli.report import Refused
@@ -33,7 +34,7 @@ Opener = Callable[..., AbstractAsyncContextManager[Service]]
 _OPENERS: Mapping[str, tuple[Opener, Callable[[], Any]]] = {
     "ingest": (open_ingest, IngestSettings),
     "scoring": (open_scoring, ScoringSettings),
-    "nps": (open_nps, NpsSettings),
+    "nps": (open_nps, lambda: NpsSettings(public_url=os.environ.get("GENKI_PUBLIC_URL") or None)),
 }
 SERVICES: Final = (*_OPENERS, GATEWAY)
 
@@ -63,16 +64,20 @@ async def open_parts(house: AsyncExitStack, settings: DatabaseSettings, kafka: s
 async def open_services(house: AsyncExitStack, names: Sequence[str], parts: Parts) -> dict[str, Service]:
     """The named services, the gateway last: it reaches the others of this process directly, the rest by their URLs."""
     opened: dict[str, Service] = {}
-    for name in names:
-        if name != GATEWAY:
-            opener, settings = _OPENERS[name]
-            context = opener(settings(), parts.bus, parts.database, parts.keyring, parts.clock)
-            opened[name] = await house.enter_async_context(context)
+    for name in (one for one in _OPENERS if one in names):  # scoring before nps, which asks it
+        opener, settings = _OPENERS[name]
+        more = (_http_of(opened, "scoring"),) if name == "nps" else ()
+        context = opener(settings(), parts.bus, parts.database, parts.keyring, parts.clock, *more)
+        opened[name] = await house.enter_async_context(context)
     if GATEWAY in names:
         upstreams = {name: opened.get(name) or _url_of(name) for name in _OPENERS}
         context = open_gateway(GatewaySettings(), upstreams, parts.database, parts.keyring, parts.clock)
         opened[GATEWAY] = await house.enter_async_context(context)
     return opened
+
+
+def _http_of(opened: Mapping[str, Service], name: str) -> ASGIApp | str:
+    return opened[name].http if name in opened else _url_of(name)
 
 
 def _url_of(name: str) -> str:

@@ -1,26 +1,20 @@
-"""Routes of nps: imported answers, and the surveys they belong to."""
+"""Routes of nps: imported answers."""
 
-from datetime import UTC, datetime
 from tempfile import SpooledTemporaryFile
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 
-from services.nps import store
 from services.nps.domain.answers import FIELDS, REQUIRED
 from services.nps.handlers import Imports
-from services.nps.shapes import ImportAnswer, SurveyList
-from shared.clock import from_micros, to_micros
-from shared.http import Json, decode_cursor, encode_cursor, fingerprint, listing, parse_limit
-from shared.postgres import Database, tenant_transaction
+from services.nps.shapes import ImportAnswer
+from shared.http import Json
 from shared.sheets import parse_plan
 from shared.tenancy import Principal, Right, require
 
 IN_MEMORY: Final = 8_000_000  # bytes of a file; a larger one goes to disk
 XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-_STAMP: Final = fingerprint("surveys")
-_END: Final = datetime(9999, 12, 31, tzinfo=UTC)
 _BODY: Final = {
     "requestBody": {
         "required": True,
@@ -33,8 +27,8 @@ Where = Annotated[list[str], Query(description="column=value: only these rows; t
 DryRun = Annotated[bool, Query(description="Say what would happen, change nothing.")]
 
 
-def nps_routes(database: Database, imports: Imports) -> APIRouter:
-    """`POST /v1/imports/responses`, `GET /v1/surveys`."""
+def import_routes(imports: Imports) -> APIRouter:
+    """`POST /v1/imports/responses`."""
     routes = APIRouter(tags=["nps"])
 
     @routes.post(
@@ -57,22 +51,4 @@ def nps_routes(database: Database, imports: Imports) -> APIRouter:
             file.seek(0)
             return Json(await imports.responses(asker, file, plan, dry_run=dry_run))
 
-    @routes.get("/v1/surveys", response_model=SurveyList, summary="Surveys")
-    async def surveys(
-        asker: Annotated[Principal, Depends(require(Right.READ))], limit: str | None = None, cursor: str | None = None
-    ) -> Response:
-        """Every survey with its name, the newest first."""
-        return Json(await _surveys(database, asker, parse_limit(limit), cursor))
-
     return routes
-
-
-async def _surveys(database: Database, asker: Principal, size: int, cursor: str | None) -> dict[str, Any]:
-    found = decode_cursor(cursor, _STAMP, int, str)
-    before = (from_micros(found[0]), found[1]) if found else (_END, "")
-    async with tenant_transaction(database.app, asker.tenant) as conn:
-        rows = await store.page(conn, asker.tenant, before, size + 1)
-        total = await store.total(conn, asker.tenant)
-    last = rows[size - 1] if len(rows) > size else None
-    more = encode_cursor([to_micros(last["created_at"].astimezone(UTC)), last["survey_id"]], _STAMP) if last else None
-    return listing([dict(row) for row in rows[:size]], total, more, filtered=False)

@@ -1,16 +1,23 @@
-"""The nps service put together: what customers answer goes on the log."""
+"""The nps service put together: it asks customers, and what they answer goes on the log."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from starlette.types import ASGIApp, Scope
 
-from services.nps.api import nps_routes
+from services.nps.answering import Links
+from services.nps.api import import_routes
 from services.nps.handlers import Imports
+from services.nps.people import open_people
+from services.nps.public_api import public_routes
 from services.nps.settings import NpsSettings
+from services.nps.survey_api import survey_routes
+from services.nps.surveys import Surveys
 from shared.bus import Bus, BusUnavailable
+from shared.bus.outbox import Relay
+from shared.bus.postgres import PostgresBus
 from shared.clock import Clock
 from shared.errors import Unavailable, install_handlers
 from shared.http import Front
@@ -25,25 +32,37 @@ NAME: Final = "nps"
 
 @asynccontextmanager
 async def open_nps(
-    settings: NpsSettings, bus: Bus, database: Database, keyring: Keyring, clock: Clock
+    settings: NpsSettings, bus: Bus, database: Database, keyring: Keyring, clock: Clock, scoring: ASGIApp | str
 ) -> AsyncIterator[Service]:
-    """nps over an open log and database. Nothing opened here outlives it."""
-    ready = _readiness(bus, database)
-    http = _routes(database, Imports(settings, bus, database, clock), keyring, ready, clock)
-    yield Service(NAME, Front(http, NAME, _limit(settings)), ready=ready)
+    """nps over an open log and database; `scoring` is asked for people: its application, or its URL. Nothing opened
+    here outlives it."""
+    async with open_people(scoring) as people:
+        ready = _readiness(bus, database)
+        surveys = Surveys(bus, database, clock, people)
+        doors = (
+            import_routes(Imports(settings, bus, database, clock)),
+            survey_routes(surveys, clock, settings.public_url),
+            public_routes(Links(bus, database, clock)),
+        )
+        workers = () if isinstance(bus, PostgresBus) else (Relay(bus, database.worker).run,)
+        http = _routes(doors, keyring, ready, clock)
+        yield Service(NAME, Front(http, NAME, _limit(settings)), workers, ready)
 
 
-def _routes(database: Database, imports: Imports, keyring: Keyring, ready: Ready, clock: Clock) -> ASGIApp:
+def _routes(doors: Iterable[APIRouter], keyring: Keyring, ready: Ready, clock: Clock) -> ASGIApp:
     app = FastAPI(title="Genki nps", docs_url=None, redoc_url=None)
     app.state.keyring = keyring
     install_handlers(app)
-    app.include_router(nps_routes(database, imports))
+    for routes in doors:
+        app.include_router(routes)
     app.router.routes.extend(health_routes(ready, clock))
     return app
 
 
 def _limit(settings: NpsSettings):
     def limit(scope: Scope) -> int:
+        if scope["path"].startswith(("/s/", "/u/")):
+            return settings.form_bytes
         return settings.import_bytes if scope["path"].startswith("/v1/imports/") else BODY_LIMIT
 
     return limit

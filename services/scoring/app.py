@@ -13,7 +13,9 @@ from services.scoring.assess import Assessor
 from services.scoring.consumer import NAME as CONSUMER
 from services.scoring.consumer import FoldLoop
 from services.scoring.coverage.api import coverage_routes
+from services.scoring.directory.api import directory_routes
 from services.scoring.health.api import health_routes
+from services.scoring.matrix.api import matrix_routes
 from services.scoring.nps.api import nps_routes
 from services.scoring.positions import Freshness, StoredPositions
 from services.scoring.rules_api.api import settings_routes
@@ -69,8 +71,8 @@ def _routes(desk: Desk, keyring: Keyring, ready: Ready, clock: Clock) -> ASGIApp
     install_handlers(app)
 
     doors = (
-        health_routes, account_routes, coverage_routes, nps_routes, usage_routes, settings_routes, tier_routes,
-        summary_routes,
+        health_routes, account_routes, coverage_routes, matrix_routes, nps_routes, usage_routes, settings_routes,
+        tier_routes, summary_routes, directory_routes,
     )  # fmt: skip
     for routes in doors:
         app.include_router(routes(desk))

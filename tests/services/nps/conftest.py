@@ -74,5 +74,5 @@ async def post(database: TestDatabase) -> AsyncIterator[Post]:
     async with open_house(database) as house:
         keyring = Keyring(house.database, house.clock)
         settings = NpsSettings(import_bytes=200_000, import_rows=500)
-        async with open_nps(settings, house.bus, house.database, keyring, house.clock) as service:
+        async with open_nps(settings, house.bus, house.database, keyring, house.clock, house.http) as service:
             yield Post(house, service.http)

@@ -54,6 +54,8 @@ EXPECTED: dict[str, tuple[str, set[Holder]]] = {
     "GET /v1/audit": ("scoring", MANAGERS),
     "POST /v1/surveys": ("nps", MANAGERS),
     "GET /s/token": ("nps", ANYONE),
+    "HEAD /s/token": ("nps", ANYONE),
+    "GET /s/token/thanks": ("nps", ANYONE),
     "POST /u/token": ("nps", ANYONE),
     "GET /v1/keys": ("gateway", {ADMIN}),
     "POST /v1/keys": ("gateway", {ADMIN}),
@@ -84,7 +86,7 @@ def test_what_is_open_without_a_key_is_exactly_this() -> None:
     tracking = {f"/v1/{word}" for word in words}
     machines = {"/healthz", "/readyz", "/metrics", "/docs", "/openapi.json"}
     sdk = {"/v1/projects/{write_key}/settings", "/sourceConfig", "/sourceConfig/"}
-    assert doors == tracking | machines | sdk | {"/s/{token}", "/u/{token}"}
+    assert doors == tracking | machines | sdk | {"/s/{token}", "/s/{token}/thanks", "/u/{token}"}
 
 
 @pytest.mark.parametrize(

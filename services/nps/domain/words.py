@@ -1,0 +1,56 @@
+"""What the public pages say, in both languages."""
+
+from collections.abc import Mapping
+from typing import Final
+
+WORDS: Final[Mapping[str, Mapping[str, str]]] = {
+    "ja": {
+        "title": "アンケート",
+        "error": "エラー",
+        "bad_score": "0から10までの数字を1つお選びください。",
+        "bad_comment": "コメントは5,000文字以内でお願いします。",
+        "low": "0：まったくすすめない",
+        "high": "10：ぜひすすめたい",
+        "optional": "任意",
+        "any_comment": "その理由をお聞かせください",
+        "send": "回答を送る",
+        "again": "回答は、アンケートの終了までいつでも変更できます。",
+        "answered": "すでに回答をいただいています。変更する場合は、もう一度お送りください。",
+        "other": "English",
+        "thanks": "ありがとうございました",
+        "detractor": "率直なご意見をありがとうございました。いただいた声はすべて読み、改善に生かします。",
+        "passive": "ご回答ありがとうございました。もっとお役に立てるよう、いただいた声を生かします。",
+        "promoter": "うれしいお言葉をありがとうございました。これからもご期待に応えられるよう努めます。",
+        "change": "回答を変更する",
+        "unsubscribe": "配信停止",
+        "ask_unsubscribe": "今後、アンケートの案内を受け取らないようにしますか。",
+        "confirm_unsubscribe": "案内を停止する",
+        "unsubscribed": "案内を停止しました",
+        "no_more": "今後、アンケートの案内はお送りしません。",
+    },
+    "en": {
+        "title": "Survey",
+        "error": "Error",
+        "bad_score": "Please choose one number from 0 to 10.",
+        "bad_comment": "Please keep your comment to 5,000 characters.",
+        "low": "0: not at all likely",
+        "high": "10: extremely likely",
+        "optional": "optional",
+        "any_comment": "What is the reason for your answer?",
+        "send": "Send answer",
+        "again": "You can change your answer until the survey closes.",
+        "answered": "You have answered already. To change your answer, send it again.",
+        "other": "日本語",
+        "thanks": "Thank you",
+        "detractor": "Thank you for being frank. We read every answer and use it to do better.",
+        "passive": "Thank you for your answer. We use it to become more useful to you.",
+        "promoter": "Thank you for your kind words. We will work to keep earning them.",
+        "change": "Change your answer",
+        "unsubscribe": "Unsubscribe",
+        "ask_unsubscribe": "Do you want to receive no more survey invitations?",
+        "confirm_unsubscribe": "Unsubscribe",
+        "unsubscribed": "You are unsubscribed",
+        "no_more": "You will receive no more survey invitations.",
+    },
+}
+OTHER: Final = {"ja": "en", "en": "ja"}

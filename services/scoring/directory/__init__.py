@@ -1,0 +1,1 @@
+"""Who persons are: asked by other services, never by the public."""

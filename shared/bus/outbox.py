@@ -1,0 +1,105 @@
+"""Facts that go on the log with the rows they speak of: in one transaction, whatever body the log has.
+
+On PostgreSQL the facts are appended to the log itself. Else they wait in `bus.outbox` until the relay has shipped them.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from datetime import UTC
+from typing import Any, Final
+
+import asyncpg
+import structlog
+
+from shared import facts
+from shared.bus import Bus, BusUnavailable, Outgoing, Place, cut
+from shared.bus.postgres import PostgresBus, append
+from shared.clock import from_micros, to_micros
+from shared.errors import Unavailable
+from shared.postgres import Connection, connection
+
+PAUSE: Final = 0.1  # seconds between looks at an empty outbox
+BACKOFF: Final = 1.0  # seconds after the log or the database did not answer
+_LOCK: Final = 7_300_020  # advisory: one relay ships, the others wait for its end
+_RECORDS: Final = 500  # shipped at once
+_PUT: Final = """
+INSERT INTO bus.outbox (topic, part, received, facts, body)
+SELECT * FROM unnest($1::text[], $2::int[], $3::timestamptz[], $4::int[], $5::bytea[])
+"""
+_WAITING: Final = "SELECT seq, topic, part, received, body FROM bus.outbox ORDER BY seq LIMIT $1"
+_SHIPPED: Final = "DELETE FROM bus.outbox WHERE seq = ANY($1::bigint[])"
+_TROUBLE: Final = (Unavailable, BusUnavailable, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+_log = structlog.get_logger("genki.outbox")
+
+
+async def announce(conn: Connection, bus: Bus, told: Iterable[facts.AnyFact], received: int) -> None:
+    """Puts facts on their way in the caller's transaction, as its last statement; `wake` the log after the commit."""
+    lines: dict[Place, list[bytes]] = {}
+    for fact in told:
+        lines.setdefault(facts.place(fact, bus.partitions), []).append(facts.encode(fact))
+    records = [record for place in sorted(lines) for record in cut(place, lines[place], received)]
+    if not records:
+        return
+    if isinstance(bus, PostgresBus):
+        await append(conn, records)
+    else:
+        await conn.execute(_PUT, *_columns(records))
+
+
+def wake(bus: Bus) -> None:
+    """After the commit: consumers in this process need not wait for their next look."""
+    if isinstance(bus, PostgresBus):
+        bus.wake()
+
+
+class Relay:
+    """Ships what waits in the outbox, in its order; a row goes when the log has confirmed it. A crash between the two
+    ships it again, and the fold drops the second."""
+
+    def __init__(self, bus: Bus, pool: asyncpg.Pool, timeout: float = 15.0) -> None:
+        """`pool`: the workers'; `timeout`: seconds for the log to confirm."""
+        self._bus, self._pool, self._timeout = bus, pool, timeout
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            try:
+                await self._as_the_only_one()
+            except _TROUBLE as problem:
+                _log.warning("outbox_waits", problem=str(problem) or type(problem).__name__)
+            await asyncio.sleep(BACKOFF)
+
+    async def _as_the_only_one(self) -> None:
+        async with connection(self._pool) as conn:
+            if not await conn.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):
+                return
+            try:
+                while True:
+                    if not await self.step(conn):
+                        await asyncio.sleep(PAUSE)
+            finally:
+                if not conn.is_closed():  # a lost connection has let go of the lock by itself
+                    await asyncio.shield(conn.execute("SELECT pg_advisory_unlock($1)", _LOCK))
+
+    async def step(self, conn: Connection) -> int:
+        """Ships the next records; how many. Raises BusUnavailable: then they stay."""
+        rows = await conn.fetch(_WAITING, _RECORDS)
+        if rows:
+            await self._bus.publish([_record(row) for row in rows], self._timeout)
+            await conn.execute(_SHIPPED, [row["seq"] for row in rows])
+        return len(rows)
+
+
+def _columns(records: Sequence[Outgoing]) -> list[list[Any]]:
+    return [
+        [record.topic for record in records],
+        [record.part for record in records],
+        [from_micros(record.received) for record in records],
+        [len(record.lines) for record in records],
+        [b"\n".join(record.lines) for record in records],
+    ]
+
+
+def _record(row: Any) -> Outgoing:
+    received = to_micros(row["received"].astimezone(UTC))
+    return Outgoing(row["topic"], row["part"], row["body"].split(b"\n"), received)
