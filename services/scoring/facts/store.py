@@ -36,9 +36,12 @@ def columns(text: str) -> tuple[tuple[str, str], ...]:
 
 
 async def load(conn: Connection, target: Target, rows: Sequence[Sequence[Any]]) -> None:
-    """Fills the target's temporary table (emptied at commit) with the rows."""
+    """Fills the target's temporary table (emptied at commit) with these rows and no others: a transaction may load the
+    same target more than once."""
     listed = ", ".join(f"{name} {kind}" for name, kind in target.columns)
-    await conn.execute(f"CREATE TEMP TABLE IF NOT EXISTS {target.temp} ({listed}) ON COMMIT DELETE ROWS")
+    await conn.execute(
+        f"CREATE TEMP TABLE IF NOT EXISTS {target.temp} ({listed}) ON COMMIT DELETE ROWS; DELETE FROM {target.temp}"
+    )
     await conn.copy_records_to_table(target.temp, records=rows, columns=target.names)
 
 
