@@ -8,7 +8,7 @@ import msgspec
 
 from services.scoring.assessment import Assessment
 from services.scoring.facts.store import Target, columns
-from services.scoring.matrix.rules import BANDS, PRIORITIES
+from services.scoring.matrix.rules import BANDS, NANO, PRIORITIES
 
 ACCOUNT_STATE: Final = Target(
     "account_state",
@@ -50,7 +50,6 @@ COUNTER: Final = Target(
     ),
     5,
 )
-NANO: Final = 10**9  # scores are summed in 10⁻⁹ points: integers do not drift with the order of additions
 LAST: Final = 2**62  # where null stands in an order that runs upward
 Counts = tuple[int, ...]  # accounts, acv, eligible, covered, in_use, contacted, scored, score
 Row = dict[str, Any]
@@ -103,13 +102,17 @@ def health_document(found: Assessment) -> dict[str, Any]:
 
 def orders(found: Assessment) -> Row:
     """Small integers and one text by which the default list and "call first" are read from an index."""
-    acv_order = LAST if found.acv is None else -found.acv
     return {
         "priority_order": PRIORITIES.index(found.priority),
         "band_order": BANDS.index(found.effective_band),
-        "acv_order": acv_order,
+        "acv_order": acv_order(found.acv),
         "call_order": None if found.churned or not found.needs_action else call_order(found),
     }
+
+
+def acv_order(acv: int | None) -> int:
+    """Where an amount stands when the highest comes first and null last."""
+    return LAST if acv is None else -acv
 
 
 def call_order(found: Assessment) -> str:
@@ -164,8 +167,13 @@ def _counts(row: Mapping[str, Any]) -> Counts:
         int(row["in_use"]),
         int(row["in_use"] and row["contacted"]),
         int(score is not None),
-        0 if score is None else round(score * NANO),
+        0 if score is None else nano(score),
     )
+
+
+def nano(score: float) -> int:
+    """A score in 10⁻⁹ points: whole numbers do not drift with the order of additions."""
+    return round(score * NANO)
 
 
 def difference(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> dict[tuple[str, str, str], Counts]:

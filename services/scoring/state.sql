@@ -150,6 +150,7 @@ CREATE UNIQUE INDEX ON {schema}.account_state (tenant, account_id);
 CREATE INDEX ON {schema}.account_state (tenant, priority_order, band_order, acv_order, account_id) WHERE NOT churned;
 CREATE INDEX ON {schema}.account_state (tenant, csm_id);
 CREATE INDEX ON {schema}.account_state (tenant, due_at) WHERE covered;
+CREATE INDEX ON {schema}.account_state (tenant, due_at, acv_order, account_id) WHERE due_at IS NOT NULL;
 CREATE INDEX ON {schema}.account_state (tenant, call_order) WHERE call_order IS NOT NULL;
 
 -- How each account stood at T (ago 0) and at the end of the days 1, 7 and 28 before. Written by the assessment.

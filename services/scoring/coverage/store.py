@@ -16,6 +16,10 @@ _COUNTS: Final = """
 SELECT key, tier, sum(eligible)::int AS eligible, sum(covered)::int AS covered FROM counter
 WHERE tenant = $1 AND dim = $2 GROUP BY key, tier HAVING sum(accounts) > 0
 """
+_CONTACTED: Final = """
+SELECT coalesce(sum(in_use), 0)::int, coalesce(sum(contacted), 0)::int FROM counter
+WHERE tenant = $1 AND dim = 'tenant'
+"""
 # Covered accounts that fall out before an instant, by group. {column}: one of COLUMN. Reads the index (tenant, due_at).
 _DUE: Final = """
 SELECT {column} AS key, count(*) AS accounts FROM account_state WHERE tenant = $1 AND covered AND due_at < $2 GROUP BY 1
@@ -41,6 +45,16 @@ async def _past(question: Question, by: str) -> Counts:
     if by == "tenant":
         return tally((WHOLE, one.tier or "", one.covered) for one in kept)
     return tally((getattr(one, COLUMN[by]), one.tier or "", one.covered) for one in kept)
+
+
+async def contacted(question: Question) -> tuple[int, int]:
+    """(in use, contacted ones of these): live from the totals, past from the accounts as they stood."""
+    if question.live:
+        in_use, spoken_to = await question.conn.fetchrow(_CONTACTED, question.tenant) or (0, 0)
+        return in_use, spoken_to
+    found = await past(question.conn, question.terms, question.at)
+    used = [one for one in found.values() if one.in_use]
+    return len(used), sum(one.contacted for one in used)
 
 
 async def due_counts(question: Question, by: str) -> dict[Key, int]:

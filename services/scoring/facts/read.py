@@ -146,6 +146,23 @@ class Reader:
             for account, account_id in names.items()
         }
 
+    async def for_coverage(self, *, ids: bool) -> dict[int, AccountAt]:
+        """All accounts that exist at T with what coverage and its groups need: no usage windows and no scores; `ids`
+        whether the rank axis asks for the number of users."""
+        attributes, contracts = await self._attributes(None), await self._contracts(None)
+        touches, day = await self._touches(None), self._moment.day
+        first = {row["account"]: row["first_day"] for row in await self._family(_SPANS, None, day)}
+        users = await self._family(_IDS, None, day, self._moment.at) if ids else []
+        counted = {row["account"]: row["ids"] for row in users}
+        usage = {key: UsageAt(first.get(key), ids=counted.get(key, 0)) for key in first.keys() | counted.keys()}
+        existing = set(attributes) | set(usage) | set(touches) | set(contracts) | set(await self._scores(None))
+        names = await self._names(None, existing | await self._named(None, existing))
+        csms = await self.csms()
+        return {
+            account: self._account(account, name, attributes.get(account), usage, touches, {}, contracts, {}, csms)
+            for account, name in names.items()
+        }
+
     async def values(self) -> dict[int, AccountAt]:
         """All accounts with what money and status need, and no more: for the amounts of provisional tiers."""
         attributes, contracts = await self._attributes(None), await self._contracts(None)

@@ -95,3 +95,38 @@ def cells(settings: TenantSettings) -> list[tuple[str, str, str]]:
     """All sixteen (rank, tenure, priority), ranks outer."""
     priorities: Mapping[str, str] = settings.priorities
     return [(row, column, priorities[row + column]) for row in RANKS for column in TENURES]
+
+
+CellKey = tuple[str | None, str | None]  # (rank, tenure)
+NANO: Final = 10**9
+
+
+@dataclass(slots=True)
+class CellTotal:
+    """What the accounts of one cell add up to: ACV in minor units, scores in 10⁻⁹ points."""
+
+    accounts: int = 0
+    acv: int = 0
+    eligible: int = 0
+    covered: int = 0
+    scored: int = 0
+    score: int = 0
+
+    def add(self, acv: int | None, covered: bool | None, score: int | None) -> None:
+        """One more account; `covered` None = not eligible, `score` None = none."""
+        self.accounts += 1
+        self.acv += acv or 0
+        self.eligible += covered is not None
+        self.covered += covered is True
+        self.scored += score is not None
+        self.score += score or 0
+
+    @property
+    def mean_health(self) -> float | None:
+        """The plain mean of the scores, from their whole sum: the same whatever the order of addition."""
+        return self.score / (self.scored * NANO) if self.scored else None
+
+    @property
+    def coverage(self) -> float | None:
+        """Covered ÷ eligible; None where nobody is eligible."""
+        return self.covered / self.eligible if self.eligible else None
