@@ -1,6 +1,8 @@
 """`python -m tests.bench [names…] [--rounds N] [--seconds S]`: one table on stdout, one line in bench/history.jsonl."""
 
 import argparse
+import signal
+import sys
 import time
 from pathlib import Path
 
@@ -17,6 +19,7 @@ NAMES = ("ingest", "fold", "reads", "freshness")
 def main() -> None:
     """Runs the asked rows one after another, each in a house of its own."""
     asked = _arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # every process that was started is ended
     rows: list[Row] = []
     for name in asked.names or NAMES:
         began = time.monotonic()
