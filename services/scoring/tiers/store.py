@@ -1,12 +1,16 @@
-"""SQL of tiers: reviews, published policies, and what a review reads of the accounts."""
+"""Tiers: what is written goes through the tables of reviews and policies, joins and sums over accounts are SQL."""
 
-import json
 from datetime import date, datetime
 from typing import Any, Final
 
+from sqlalchemy import Text, bindparam, cast, insert, select
+from sqlmodel import col, func
+
 from services.scoring.asof import Question, past
 from services.scoring.recheck import ask_all
+from services.scoring.tables import TierPolicy, TierReview
 from services.scoring.tiers.rules import Proposal, Valued
+from shared import tables
 from shared.postgres import Connection
 
 _VALUED: Final = "SELECT account_id, value, tier, csm_id FROM account_state WHERE tenant = $1 AND NOT churned"
@@ -14,11 +18,6 @@ _VALUED: Final = "SELECT account_id, value, tier, csm_id FROM account_state WHER
 _LOADS: Final = """
 SELECT key, tier, sum(accounts)::int AS accounts FROM counter WHERE tenant = $1 AND dim = 'csm'
 GROUP BY key, tier HAVING sum(accounts) > 0
-"""
-_INSERT: Final = """
-INSERT INTO scoring.tier_review
-  (tenant, review_id, as_of, n, computed_high, computed_low, moves, load, author, created_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 """
 _SHORT: Final = """
 SELECT r.review_id, r.as_of, r.n, r.computed_high, r.computed_low, r.author, r.created_at,
@@ -31,15 +30,11 @@ _PAGE: Final = (
     _SHORT.format(more="")
     + " AND (r.created_at, r.review_id) < ($2, $3) ORDER BY r.created_at DESC, r.review_id DESC LIMIT $4"
 )
-_TOTAL: Final = "SELECT count(*) FROM scoring.tier_review WHERE tenant = $1"
+_TOTAL: Final = select(func.count()).select_from(TierReview).where(col(TierReview.tenant) == bindparam("tenant"))
 LOCK: Final = 7_314  # advisory lock class, key = tenant: publications of one tenant take turns
 _LOCK: Final = "SELECT pg_advisory_xact_lock($1, $2)"
-# policy_id is a running number, so that of two policies published in one instant the later one holds too.
-_PUBLISH: Final = """
-INSERT INTO scoring.tier_policy
-  (tenant, policy_id, review_id, effective_from, high, low, note, author, published_at)
-SELECT $1, lpad((count(*) + 1)::text, 9, '0'), $2, $3, $4, $5, $6, $7, $8 FROM scoring.tier_policy WHERE tenant = $1
-"""
+# A running number, so that of two policies published in one instant the later one holds too.
+_NEXT_ID: Final = select(func.lpad(cast(func.count() + 1, Text), 9, "0")).select_from(TierPolicy)
 
 
 async def valued(question: Question) -> list[Valued]:
@@ -62,10 +57,16 @@ async def save_review(
     conn: Connection, tenant: int, review_id: str, as_of: datetime, found: Proposal, author: str, now: datetime
 ) -> None:
     """Keeps what a review found."""
-    moves = json.dumps([move.as_json() for move in found.moves])
-    load = json.dumps([one.as_json() for one in found.loads])
-    amounts = (found.computed.high, found.computed.low)
-    await conn.execute(_INSERT, tenant, review_id, as_of, found.n, *amounts, moves, load, author, now)
+    row = {
+        "review_id": review_id,
+        "as_of": as_of,
+        "n": found.n,
+        "computed_high": found.computed.high,
+        "computed_low": found.computed.low,
+        "moves": [move.as_json() for move in found.moves],
+        "load": [one.as_json() for one in found.loads],
+    }
+    await tables.execute(conn, insert(TierReview).values(tenant=tenant, author=author, created_at=now, **row))
 
 
 async def review(conn: Connection, tenant: int, review_id: str) -> Any:
@@ -80,7 +81,7 @@ async def take_turn(conn: Connection, tenant: int) -> None:
 
 async def page(conn: Connection, tenant: int, after: tuple[datetime, str], limit: int) -> tuple[list[Any], int]:
     """The next reviews, the newest first, and how many there are."""
-    return await conn.fetch(_PAGE, tenant, *after, limit), int(await conn.fetchval(_TOTAL, tenant) or 0)
+    return await conn.fetch(_PAGE, tenant, *after, limit), int(await tables.value(conn, _TOTAL, tenant=tenant) or 0)
 
 
 async def publish(
@@ -88,5 +89,9 @@ async def publish(
     note: str, author: str, now: datetime,
 ) -> None:  # fmt: skip
     """The policy, and the order to judge every account again, in one transaction, which must be a worker's."""
-    await conn.execute(_PUBLISH, tenant, review_id, effective_from, *amounts, note, author, now)
+    policy_id = _NEXT_ID.where(col(TierPolicy.tenant) == tenant).scalar_subquery()
+    high, low = amounts
+    chosen = {"review_id": review_id, "effective_from": effective_from, "high": high, "low": low, "note": note}
+    made = insert(TierPolicy).values(tenant=tenant, policy_id=policy_id, author=author, published_at=now, **chosen)
+    await tables.execute(conn, made)
     await ask_all(conn, tenant, now, effective_from)

@@ -1,12 +1,17 @@
-"""SQL of usage figures, of usage that waits for its account, and of facts sent again with another body."""
+"""SQL of usage figures and of usage that waits for its account; and the facts sent again with another body."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from sqlalchemy import bindparam, select
+from sqlmodel import col, func
+
 from services.scoring.asof import Question
 from services.scoring.joins.sql import joined
 from services.scoring.joins.store import account_members
+from services.scoring.tables import Conflict
+from shared import tables
 
 KEPT: Final = 10_000
 KEPT_FOR: Final = timedelta(days=7)
@@ -22,15 +27,15 @@ _UNASSIGNED: Final = """
 SELECT coalesce(sum(events), 0)::bigint FROM usage WHERE tenant = $1 AND account = 0 AND day <= $2
 """
 # The newest 10,000 of the days that are kept.
-_OLDEST: Final = """
-SELECT coalesce(
-  (SELECT seq FROM scoring.conflict WHERE tenant = $1 AND at >= $2 ORDER BY seq DESC OFFSET $3 LIMIT 1), 0)
-"""
-_CONFLICTS: Final = """
-SELECT seq, at, type, id, payload FROM scoring.conflict
-WHERE tenant = $1 AND at >= $2 AND seq < $3 AND seq > $4 ORDER BY seq DESC LIMIT $5
-"""
-_CONFLICT_COUNT: Final = "SELECT count(*) FROM scoring.conflict WHERE tenant = $1 AND at >= $2"
+_LISTED: Final = (col(Conflict.tenant) == bindparam("tenant"), col(Conflict.at) >= bindparam("since"))
+_OLDEST: Final = select(col(Conflict.seq)).where(*_LISTED).order_by(col(Conflict.seq).desc()).offset(KEPT).limit(1)
+_CONFLICTS: Final = (
+    select(*map(col, (Conflict.seq, Conflict.at, Conflict.type, Conflict.id, Conflict.payload)))
+    .where(*_LISTED, col(Conflict.seq) < bindparam("before"), col(Conflict.seq) > bindparam("oldest"))
+    .order_by(col(Conflict.seq).desc())
+    .limit(bindparam("limit"))
+)
+_CONFLICT_COUNT: Final = select(func.count()).select_from(Conflict).where(*_LISTED)
 
 
 async def window(
@@ -62,10 +67,11 @@ async def unassigned(question: Question) -> int:
 
 async def conflicts(question: Question, since: datetime, before: int, limit: int) -> list[Any]:
     """The next conflicts, the newest first, none beyond the newest 10,000."""
-    oldest = await question.conn.fetchval(_OLDEST, question.tenant, since, KEPT)
-    return await question.conn.fetch(_CONFLICTS, question.tenant, since, before, oldest, limit)
+    asked: dict[str, Any] = {"tenant": question.tenant, "since": since}
+    oldest = await tables.value(question.conn, _OLDEST, **asked) or 0
+    return await tables.rows(question.conn, _CONFLICTS, **asked, before=before, oldest=oldest, limit=limit)
 
 
 async def conflict_count(question: Question, since: datetime) -> int:
     """How many there are, also beyond those listed."""
-    return int(await question.conn.fetchval(_CONFLICT_COUNT, question.tenant, since) or 0)
+    return int(await tables.value(question.conn, _CONFLICT_COUNT, tenant=question.tenant, since=since) or 0)
