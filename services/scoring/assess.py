@@ -17,7 +17,7 @@ from services.scoring.account import Moment
 from services.scoring.assessment import EARLIER_DAYS, Assessment, Stand, assess, stand_at, stand_of, with_changes
 from services.scoring.facts.read import Reader
 from services.scoring.facts.store import merge
-from services.scoring.facts.tables import DIRTY
+from services.scoring.facts.tables import DIRTY, DUE
 from services.scoring.gather import EVER, SHARDS
 from services.scoring.joins.store import account_members
 from services.scoring.rulebook import AGO, Terms, read_terms
@@ -254,7 +254,13 @@ class Round:
             if account not in old or not same_state(_utc(old[account]), row)
         }
         await merge(self.conn, UPSERT_STATE, (tuple(row.values()) for row in changed.values()))
+        await merge(self.conn, DUE, self._ends(live))
         await merge(self.conn, COUNTER, self._counters(old, changed))
+
+    def _ends(self, live: Mapping[int, Assessment]) -> list[tuple]:
+        """When manual bands end by themselves. Written here and not by who gives them: a rebuilt state knows it too."""
+        held = [(one.override.expires_at, account) for account, one in live.items() if one.override]
+        return [(at, self.terms.tenant, "account", str(account)) for at, account in held]
 
     def _row(self, account: int, one: Assessment, standing: Mapping[tuple[int, int], tuple]) -> Row:
         earlier = {ago: standing[account, ago][6] for ago in EARLIER_DAYS}

@@ -111,8 +111,8 @@ def assess(account: AccountAt, moment: Moment, rules: Rulebook) -> Assessment:
 
 @dataclass(frozen=True, slots=True)
 class Stand:
-    """What is kept of an account at an earlier moment: value in minor units (0 while churned), tier, score and band
-    (all None while churned)."""
+    """What is kept of an account at an earlier moment: value in minor units (0 while churned); tier, score and
+    effective band, all None while churned."""
 
     value: int
     tier: str | None
@@ -129,12 +129,15 @@ def stand_at(account: AccountAt, moment: Moment, rules: Rulebook) -> Stand:
     policy, model = rules.settings.coverage.of(tier), pick(rules.models, tier)
     cover = coverage(account, life, policy, moment)
     score = score_of(model.document, readings_of(account, life, cover, policy, rules.settings, moment))
-    return Stand(life.value, tier, score, band_of(score, model.document.bands))
+    band = effective_band(band_of(score, model.document.bands), account.override, moment)
+    return Stand(life.value, tier, score, band)
 
 
 def stand_of(found: Assessment) -> Stand:
     """What is kept of a full assessment."""
-    return Stand(0, None, None, None) if found.churned else Stand(found.value, found.tier, found.score, found.band)
+    if found.churned:
+        return Stand(0, None, None, None)
+    return Stand(found.value, found.tier, found.score, found.effective_band)
 
 
 def with_changes(assessment: Assessment, earlier_scores: Mapping[int, float | None]) -> Assessment:
@@ -196,7 +199,7 @@ def _compose(account: AccountAt, moment: Moment, standing: _Standing) -> Assessm
         renewal_on=life.renewal_on,
         score=health.score,
         band=health.band,
-        effective_band=effective_band(health.band, account.override, moment),
+        effective_band=health.band if life.churned else effective_band(health.band, account.override, moment),
         confidence=health.confidence,
         model_id=standing.model.id,
         model_version=standing.model.version,

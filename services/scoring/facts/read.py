@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,6 +12,7 @@ from services.scoring.account import (
     AccountAt,
     ContractChange,
     Moment,
+    Override,
     PersonScore,
     Planned,
     Touch,
@@ -101,6 +102,13 @@ SELECT DISTINCT ON (response_id) {account} AS account, {person} AS person, at, r
 FROM response x {joins}
 WHERE x.tenant = $1 {some} AND x.account IS NOT NULL AND at <= $3 ORDER BY response_id, at DESC, id DESC
 """
+# Of the manual bands that hold at T the latest: given by T, not expired, not ended.
+_OVERRIDES: Final = """
+SELECT DISTINCT ON ({account}) {account} AS account, band, reason, author, expires_at
+FROM scoring.health_override x {joins}
+WHERE x.tenant = $1 {some} AND at <= $3 AND expires_at > $3 AND (ended_at IS NULL OR ended_at > $3)
+ORDER BY {account}, at DESC, override_id DESC
+"""
 _CSMS: Final = """
 SELECT DISTINCT ON (csm_id, field) csm_id, field, value FROM csm_attribute
 WHERE tenant = $1 AND at <= $2 ORDER BY csm_id, field, at DESC, id DESC
@@ -139,12 +147,14 @@ class Reader:
         csms = await self.csms()
         existing = set(attributes) | set(usage) | set(touches) | set(contracts) | set(scores)
         names = await self._names(accounts, existing | await self._named(accounts, existing))
-        return {
+        found = {
             account: self._account(
                 account, account_id, attributes.get(account), usage, touches, planned, contracts, scores, csms
             )
             for account, account_id in names.items()
         }
+        held = await self._overrides(accounts)
+        return found | {key: replace(found[key], override=held[key]) for key in found.keys() & held.keys()}
 
     async def for_coverage(self, *, ids: bool) -> dict[int, AccountAt]:
         """All accounts that exist at T with what coverage and its groups need: no usage windows and no scores; `ids`
@@ -283,6 +293,12 @@ class Reader:
                 )
             )  # fmt: skip
         return found
+
+    async def _overrides(self, accounts: Sequence[int] | None) -> dict[int, Override]:
+        return {
+            row["account"]: Override(row["band"], row["reason"], row["author"], row["expires_at"].astimezone(UTC))
+            for row in await self._family(_OVERRIDES, accounts, self._moment.at)
+        }
 
     async def _scores(self, accounts: Sequence[int] | None) -> dict[int, list[PersonScore]]:
         """Each person's latest scored answer; an account with none but comments keeps an empty list."""

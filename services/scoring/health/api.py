@@ -1,12 +1,15 @@
-"""The routes of one account's health: the score and its reasons, what changed it, the consumption gap."""
+"""The routes of one account's health: the score and its reasons, what changed it, the gap, the manual band."""
 
-from datetime import datetime, timedelta
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any
 
 import msgspec
+import structlog
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 
+from services.scoring.account import Override
 from services.scoring.accounts import store
 from services.scoring.accounts.answers import utc
 from services.scoring.accounts.api import AsOf
@@ -16,23 +19,34 @@ from services.scoring.facts.read import Reader
 from services.scoring.health.explain import explained
 from services.scoring.health.gap import consumption_gap, flag_of, seats_of
 from services.scoring.health.rules import entitled
-from services.scoring.health.shapes import Explanation, GapAnswer
-from services.scoring.health.store import feature_users
+from services.scoring.health.shapes import Explanation, GapAnswer, OverrideShown, OverrideWish
+from services.scoring.health.store import end_override, feature_users, give_override
 from services.scoring.nps import store as nps_store
 from services.scoring.nps.rules import Tally
 from services.scoring.state import health_document
-from shared.errors import NotFound
+from shared.errors import Conflict, Fault, Invalid, NotFound
 from shared.http import Json, parse_as_of
 from shared.http.params import refuse
+from shared.postgres import tenant_transaction
 from shared.tenancy import Principal, Right, require
 
+log = structlog.get_logger()
 Reads = Annotated[Principal, Depends(require(Right.READ))]
 Since = Annotated[str | None, Query(description="A day or an RFC 3339 instant, not after `as_of`.")]
+Works = Annotated[Principal, Depends(require(Right.WORK))]
 _NPS_DAYS = 90
 
 
+class ChurnedAccount(Conflict):
+    """A churned account has no health, so nothing to set by hand."""
+
+
+class NoOverride(NotFound):
+    """No manual band holds for this account."""
+
+
 def health_routes(desk: Desk) -> APIRouter:
-    """`GET /v1/accounts/{account_id}/health`, `…/health/explain`, `…/consumption-gap`."""
+    """`GET /v1/accounts/{account_id}/health`, `…/health/explain`, `…/health/override`, `…/consumption-gap`."""
     routes = APIRouter(tags=["health"])
 
     @routes.get("/v1/accounts/{account_id:id}/health", response_model=HealthAnswer, summary="Health and why")
@@ -61,7 +75,62 @@ def health_routes(desk: Desk) -> APIRouter:
         async with desk.question(asker, as_of) as question:
             return Json(question.stamped(await _gap(question, account_id)))
 
+    _overrides(routes, desk)
     return routes
+
+
+def _overrides(routes: APIRouter, desk: Desk) -> None:
+    path = "/v1/accounts/{account_id:id}/health/override"
+
+    @routes.post(path, status_code=201, response_model=OverrideShown, summary="Set the band by hand")
+    async def give(account_id: str, asker: Works, wish: OverrideWish) -> Response:
+        """Lists, filters and the summary use this band from now on until `expires_at`; `score` and `band` stay the
+        computed ones. One that holds already ends. 409 for a churned account."""
+        now = desk.clock.now()
+        row, today = await _to_override(desk, asker, account_id)
+        given = _given(wish, asker, now)
+        async with tenant_transaction(desk.database.worker, asker.tenant) as conn:
+            await give_override(conn, asker.tenant, row["account"], given, now, today)
+        log.info("health_overridden", tenant=asker.tenant, band=given.band, by=asker.key_id)
+        return Json(_shown(row["account_id"], given, now, None), 201)
+
+    @routes.delete(path, response_model=OverrideShown, summary="End the manual band")
+    async def end(account_id: str, asker: Works) -> Response:
+        """The computed band counts again at once; the manual one stays in the history. 404 where none holds."""
+        now = desk.clock.now()
+        row, today = await _to_override(desk, asker, account_id)
+        async with tenant_transaction(desk.database.worker, asker.tenant) as conn:
+            found = await end_override(conn, asker.tenant, row["account"], _author(asker), now, today)
+        if found is None:
+            raise NoOverride
+        log.info("health_override_ended", tenant=asker.tenant, by=asker.key_id)
+        held = Override(found["band"], found["reason"], found["author"], found["expires_at"])
+        return Json(_shown(row["account_id"], held, found["at"], now))
+
+
+async def _to_override(desk: Desk, asker: Principal, account_id: str) -> tuple[Mapping[str, Any], date]:
+    async with desk.question(asker) as question:
+        row = await store.one(question, account_id)
+        if row is None:
+            raise NotFound
+        if row["churned"]:
+            raise ChurnedAccount
+        return row, question.day
+
+
+def _given(wish: OverrideWish, asker: Principal, now: datetime) -> Override:
+    if wish.expires_at <= now:
+        raise Invalid(errors=[Fault("/expires_at", "in_past", "Should lie in the future.")])
+    return Override(wish.band, wish.reason, _author(asker), wish.expires_at.astimezone(UTC))
+
+
+def _author(asker: Principal) -> str:
+    return asker.csm_id or asker.key_id
+
+
+def _shown(account_id: str, held: Override, at: datetime, ended_at: datetime | None) -> dict[str, Any]:
+    told = {"band": held.band, "reason": held.reason, "author": held.author}
+    return {"account_id": account_id, **told, "at": utc(at), "expires_at": utc(held.expires_at), "ended_at": ended_at}
 
 
 def _since(question: Question, text: str | None) -> datetime:

@@ -1,10 +1,23 @@
 """The shapes of health requests and answers, for the OpenAPI document."""
 
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from services.scoring.accounts.shapes import Asked
+
+
+def _text(value: object) -> object:
+    if not isinstance(value, str):
+        raise PydanticCustomError("instant_type", "Should be an RFC 3339 instant with its offset")
+    return value
+
+
+_LATEST = datetime(9998, 12, 31, tzinfo=UTC)
+Instant = Annotated[AwareDatetime, BeforeValidator(_text), Field(le=_LATEST)]
+Reason = Annotated[str, Field(min_length=1, max_length=2000, pattern=r"^[^\x00]*[^\x00\s][^\x00]*$")]
 
 
 class FromTo(BaseModel):
@@ -65,3 +78,25 @@ class GapAnswer(Asked):
     features: list[FeatureShown]
     nps: NpsBeside
     flag: str | None
+
+
+class OverrideWish(BaseModel):
+    """The band that lists and filters shall use instead of the computed one, why, and until when."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    band: Literal["green", "yellow", "red"]
+    reason: Reason
+    expires_at: Instant
+
+
+class OverrideShown(BaseModel):
+    """A manual band. `author`: the CSM that the key names, else the key; `ended_at` null while it holds."""
+
+    account_id: str
+    band: str
+    reason: str
+    author: str
+    at: datetime
+    expires_at: datetime
+    ended_at: datetime | None

@@ -1,13 +1,16 @@
-"""SQL of the health answers beyond the score itself."""
+"""SQL of health beyond the score itself: users of features, manual bands."""
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
-from typing import Final
+from datetime import date, datetime, timedelta
+from typing import Any, Final
 
+from services.scoring.account import Override
 from services.scoring.asof import Question
+from services.scoring.gather import SHARDS
 from services.scoring.health.gap import WINDOW_DAYS
 from services.scoring.joins.sql import joined
 from services.scoring.joins.store import account_members
+from shared.postgres import Connection
 from shared.tenant_settings import ValueFeature
 
 # Distinct persons by value feature, of an account's usage in (D - 28, D]; a feature is any of its events.
@@ -17,6 +20,16 @@ JOIN scoring.feature_key k ON k.tenant = $1 AND k.feature = x.feature
 JOIN unnest($5::text[], $6::text[]) AS f(name, event) ON f.event = k.event
 WHERE x.tenant = $1 AND x.account = ANY($2) AND day > $3 AND day <= $4 GROUP BY f.name
 """
+_GIVE: Final = """
+INSERT INTO scoring.health_override (tenant, account, band, reason, author, at, expires_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+"""
+_END: Final = """
+UPDATE scoring.health_override SET ended_at = $3, ended_by = $4
+WHERE tenant = $1 AND account = ANY($2) AND expires_at > $3 AND ended_at IS NULL
+RETURNING override_id, band, reason, author, at, expires_at, ended_at
+"""
+_MARK: Final = "INSERT INTO dirty (shard, tenant, account, received, since) VALUES ($1, $2, $3, $4, $5)"
 
 
 async def feature_users(question: Question, account: int, features: Sequence[ValueFeature]) -> Mapping[str, int]:
@@ -30,3 +43,28 @@ async def feature_users(question: Question, account: int, features: Sequence[Val
     names, events = [name for name, _ in pairs], [event for _, event in pairs]
     rows = await question.conn.fetch(sql, question.tenant, members, since, question.day, names, events)
     return {row["name"]: row["users"] for row in rows}
+
+
+async def give_override(
+    conn: Connection, tenant: int, account: int, given: Override, now: datetime, today: date
+) -> None:
+    """The manual band from now on; one that held ends. The account waits for its assessment in the same transaction,
+    which must be a worker's."""
+    await _end(conn, tenant, account, given.author, now)
+    await conn.execute(_GIVE, tenant, account, given.band, given.reason, given.author, now, given.expires_at)
+    await conn.execute(_MARK, account % SHARDS, tenant, account, now, today)
+
+
+async def end_override(
+    conn: Connection, tenant: int, account: int, author: str, now: datetime, today: date
+) -> Mapping[str, Any] | None:
+    """Ends the manual band that holds, which stays in the history: its row, or None where none holds. A worker's
+    transaction too."""
+    ended = await _end(conn, tenant, account, author, now)
+    await conn.execute(_MARK, account % SHARDS, tenant, account, now, today)
+    return max(ended, key=lambda row: (row["at"], row["override_id"]), default=None)
+
+
+async def _end(conn: Connection, tenant: int, account: int, author: str, now: datetime) -> list[Any]:
+    members = sorted(await account_members(conn, tenant, [account]))
+    return await conn.fetch(_END, tenant, members, now, author)

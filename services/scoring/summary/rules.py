@@ -19,8 +19,8 @@ Group = TypeVar("Group")
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One account as the totals need it. `band_7d`: its computed band at the end of the day 7 days before, None when it
-    did not exist or had churned then."""
+    """One account as the totals need it. `band_7d`: its effective band at the end of the day 7 days before, None when
+    it did not exist or had churned then."""
 
     status: str
     churned: bool

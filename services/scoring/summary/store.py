@@ -148,7 +148,7 @@ def _call_key(one: Assessment) -> tuple[Any, ...]:
 
 
 def _seen(one: Assessment, week: Assessment | None) -> Seen:
-    was = None if week is None or week.churned else week.band
+    was = None if week is None or week.churned else week.effective_band
     return Seen(
         one.status, one.churned, one.acv, one.effective_band, was, one.tier, one.csm_id, one.covered, one.due_at,
         one.in_use, one.contacted,

@@ -36,6 +36,11 @@ CREATE TABLE scoring.tier_policy (
   effective_from date NOT NULL, high bigint, low bigint, note text NOT NULL, author text NOT NULL,
   published_at timestamptz NOT NULL, PRIMARY KEY (tenant, policy_id)
 );
+CREATE TABLE scoring.health_override (
+  tenant int NOT NULL, override_id bigint GENERATED ALWAYS AS IDENTITY, account int NOT NULL, band text NOT NULL,
+  reason text NOT NULL, author text NOT NULL, at timestamptz NOT NULL, expires_at timestamptz NOT NULL,
+  ended_at timestamptz, ended_by text, PRIMARY KEY (tenant, account, override_id)
+);
 CREATE TABLE scoring.conflict (
   tenant int NOT NULL, seq bigint GENERATED ALWAYS AS IDENTITY, at timestamptz NOT NULL, type text NOT NULL,
   id text NOT NULL, payload text NOT NULL, PRIMARY KEY (tenant, seq)
@@ -57,7 +62,9 @@ SET search_path = pg_catalog AS $$
                    WHERE s.tenant = asked ORDER BY s.version DESC LIMIT 1), ARRAY[]::text[])
 $$
 """
-FIRST_HAND = ("account_key", "person_key", "feature_key", "settings", "tier_review", "tier_policy", "conflict")
+FIRST_HAND = (
+    "account_key", "person_key", "feature_key", "settings", "tier_review", "tier_policy", "health_override", "conflict",
+)  # fmt: skip
 
 
 def upgrade() -> None:
