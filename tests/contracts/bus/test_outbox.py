@@ -1,0 +1,143 @@
+"""Facts told in a transaction: with its rows on the log or with neither, whatever body the log has."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import asyncpg
+import pytest_asyncio
+
+from shared import facts
+from shared.bus import Bus, BusUnavailable
+from shared.bus.kafka import create_topics, open_kafka
+from shared.bus.outbox import Relay, announce
+from shared.bus.postgres import PostgresBus, make_topics
+from shared.facts import RESPONSES_TOPIC
+from tests.conftest import TestDatabase
+from tests.contracts.bus.bodies import PARTITIONS, Shelf, read, reading
+from tests.kafka import Broker
+
+NOW = 1_700_000_000_000_001
+
+
+def sent(number: int) -> facts.InvitationSent:
+    """One invitation of a person of its own."""
+    name = f"i{number}"
+    return facts.InvitationSent(
+        tenant=1, id=name, received=NOW, invitation_id=name, survey_id="s", at=NOW, person_id=f"p{number}"
+    )
+
+
+@pytest_asyncio.fixture
+async def pool(database: TestDatabase) -> AsyncIterator[asyncpg.Pool]:
+    """The workers' connections."""
+    async with asyncpg.create_pool(database.worker_dsn, min_size=1, max_size=4) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture
+async def broker_bus(kafka: Broker) -> AsyncIterator[Bus]:
+    """The log on the real broker."""
+    with suppress(Exception):  # made by an earlier test of the session
+        await create_topics(kafka.bootstrap, [RESPONSES_TOPIC], PARTITIONS)
+    bus = await open_kafka(kafka.bootstrap, [RESPONSES_TOPIC])
+    yield bus
+    await bus.close()
+
+
+@asynccontextmanager
+async def at_work(relay: Relay) -> AsyncIterator[None]:
+    """The relay running beside the block."""
+    task = asyncio.create_task(relay.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def tell(pool: asyncpg.Pool, bus: Bus, *numbers: int, fail: bool = False) -> None:
+    """A transaction that tells facts, and is undone when it fails."""
+    with suppress(ZeroDivisionError):
+        async with pool.acquire() as conn, conn.transaction():
+            await announce(conn, bus, [sent(number) for number in numbers], NOW)
+            if fail:
+                raise ZeroDivisionError
+
+
+async def waiting(pool: asyncpg.Pool) -> int:
+    """How many records the outbox holds."""
+    return await pool.fetchval("SELECT count(*) FROM bus.outbox")
+
+
+async def gone(pool: asyncpg.Pool, seconds: float = 20) -> None:
+    """Waits until the outbox is empty."""
+    for _ in range(int(seconds / 0.05)):
+        if not await waiting(pool):
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("the outbox was never emptied")
+
+
+async def ids_on(bus: Bus, count: int) -> list[str]:
+    """The ids of the newest `count` records' facts."""
+    ends = await bus.ends([RESPONSES_TOPIC])
+    async with reading(bus, RESPONSES_TOPIC, Shelf()) as consumer:
+        records = await read(consumer, sum(ends.values()))
+    lines = [line for record in records for line in record.body.split(b"\n")]
+    return sorted(facts.decode(line).id for line in lines)[-count:]
+
+
+async def test_on_postgresql_the_facts_are_on_the_log_when_the_transaction_is_done(
+    database: TestDatabase, pool: asyncpg.Pool
+) -> None:
+    owner = await asyncpg.connect(database.owner_dsn)
+    await make_topics(owner, [RESPONSES_TOPIC], PARTITIONS)
+    await owner.close()
+    bus = PostgresBus(pool, PARTITIONS)
+    await tell(pool, bus, 1, 2)
+    await tell(pool, bus, 3, fail=True)
+    await tell(pool, bus)
+    assert await ids_on(bus, 9) == ["i1", "i2"]
+    assert await waiting(pool) == 0
+
+
+async def test_on_kafka_they_wait_for_the_relay_which_ships_each_and_keeps_none(
+    pool: asyncpg.Pool, broker_bus: Bus
+) -> None:
+    await tell(pool, broker_bus, *range(10, 20))
+    await tell(pool, broker_bus, 20, fail=True)
+    assert 0 < await waiting(pool) <= PARTITIONS
+    async with at_work(Relay(broker_bus, pool)), at_work(Relay(broker_bus, pool)):
+        await gone(pool)
+        await tell(pool, broker_bus, 21)
+        await gone(pool)
+    assert await ids_on(broker_bus, 99) == [f"i{number}" for number in [*range(10, 20), 21]]
+
+
+async def test_what_the_log_does_not_confirm_stays_and_is_shipped_when_it_answers_again(
+    pool: asyncpg.Pool, broker_bus: Bus, kafka: Broker
+) -> None:
+    await tell(pool, broker_bus, 30)
+    kafka.pause()
+    try:
+        relay = Relay(broker_bus, pool, timeout=0.5)
+        async with pool.acquire() as conn:
+            with suppress(BusUnavailable):
+                await relay.step(conn)
+        assert await waiting(pool) == 1
+    finally:
+        kafka.resume()
+    async with at_work(Relay(broker_bus, pool)):
+        await gone(pool)
+    assert "i30" in await ids_on(broker_bus, 99)
+
+
+async def test_a_relay_that_dies_leaves_its_turn_to_the_next(pool: asyncpg.Pool, broker_bus: Bus) -> None:
+    async with at_work(Relay(broker_bus, pool)):
+        await asyncio.sleep(0.2)
+    await tell(pool, broker_bus, 40)
+    async with at_work(Relay(broker_bus, pool)):
+        await gone(pool)
+    assert "i40" in await ids_on(broker_bus, 99)
