@@ -51,10 +51,35 @@ _COMMANDS: Final = {
         "Put a settings document in force.",
         "settings put settings.json --tenant acme-1f2e3d4c",
     ),
+    "import accounts": (
+        "imports:accounts",
+        "Import accounts from CSV or XLSX.",
+        "import accounts crm.csv --tenant acme-1f2e3d4c --map Company=account_id --map Seats=traits.seats --dry-run",
+    ),
+    "import people": (
+        "imports:people",
+        "Import people from CSV or XLSX.",
+        'import people people.xlsx --tenant acme-1f2e3d4c --map "E-mail=person_id" --map "E-mail=email"',
+    ),
+    "import contacts": (
+        "imports:contacts",
+        "Import contacts from CSV or XLSX.",
+        "import contacts calls.csv --tenant acme-1f2e3d4c --set channel=phone --map Result=outcome",
+    ),
+    "import contracts": (
+        "imports:contracts",
+        "Import contracts from CSV or XLSX.",
+        "import contracts deals.csv --tenant acme-1f2e3d4c --where stage=Won --set change=new --map amount=acv_after",
+    ),
     "import responses": (
-        "commands:import_responses",
+        "imports:responses",
         "Import survey responses from CSV or XLSX.",
         'import responses nps.csv --tenant acme-1f2e3d4c --map "Score=score" --set survey=2026-Q1',
+    ),
+    "import events": (
+        "imports:events",
+        "Import facts, one JSON object a line, gzip too; after an interruption send the file again.",
+        "import events facts.ndjson.gz --tenant acme-1f2e3d4c",
     ),
 }
 
@@ -90,7 +115,7 @@ def main(arguments: list[str] | None = None) -> None:
     except Refused as problem:
         note(f"genki: {problem}")
         if "--json" in given:
-            tell({"error": str(problem)}, True)
+            tell({"error": str(problem), **problem.document}, True)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

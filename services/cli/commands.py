@@ -1,8 +1,7 @@
-"""The short commands: tenants, keys, settings, imports, migration. Each says what it does and shows an example."""
+"""The short commands: tenants, keys, settings, migration. Each says what it does and shows an example."""
 
 import asyncio
 import json
-from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,7 +17,6 @@ from services.gateway.domain.access import KeyWish
 
 Json = Annotated[bool, Parameter(name="--json", negative=(), help="Exactly one JSON document on stdout.")]
 Tenant = Annotated[str, Parameter(name="--tenant", help="The tenant's id.")]
-Pairs = Annotated[tuple[str, ...], Parameter(negative=(), help="left=right; may be given several times.")]
 
 
 def tenant_create(
@@ -90,30 +88,6 @@ def settings_put(file: Path, /, *, tenant: Tenant, where: Where | None = None, a
     tell(document, as_json, "the settings are in force")
 
 
-def import_responses(
-    file: Path,
-    /,
-    *,
-    tenant: Tenant,
-    map: Pairs = (),  # noqa: A002 the flag's name
-    set: Pairs = (),  # noqa: A002
-    where_: Annotated[Pairs, Parameter(name="--where")] = (),
-    dry_run: Annotated[bool, Parameter(negative=(), help="Say what would happen, change nothing.")] = False,
-    where: Where | None = None,
-    json: Json = False,
-) -> None:
-    """Import survey responses from CSV or XLSX through the public door of the running Genki."""
-    query = [("map", pair) for pair in map] + [("set", pair) for pair in set] + [("where", pair) for pair in where_]
-    query += [("dry_run", "true")] if dry_run else []
-    kind = "text/csv" if file.suffix.lower() != ".xlsx" else _XLSX
-    body = _read(file)
-    path = "/v1/imports/responses"
-    document = asyncio.run(_ask(where or Where(), tenant, "POST", path, query=query, body=body, kind=kind))
-    tell(document, json)
-    if not document["accepted"]:
-        raise Refused("nothing was accepted")
-
-
 def migrate(*, partitions: int | None = None, where: Where | None = None, json: Json = False) -> None:
     """Bring the database to the newest schema and make the log's topics; safe to repeat."""
     place = where or Where()
@@ -122,21 +96,17 @@ def migrate(*, partitions: int | None = None, where: Where | None = None, json: 
     tell({"migrated": True, "partitions": count}, json, f"ready: newest schema, {count} partitions a topic")
 
 
-_XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-
-
 async def _ask(
     place: Where,
     tenant: str,
     method: str,
     path: str,
     *,
-    query: Sequence[tuple[str, str]] = (),
     body: bytes | None = None,
     kind: str = "",
 ) -> Any:
     async with open_door(place, tenant) as door:
-        return (await door.ask(method, path, query=query, body=body, kind=kind)).document
+        return (await door.ask(method, path, body=body, kind=kind)).document
 
 
 def _read(file: Path) -> bytes:

@@ -7,7 +7,11 @@ from typing import Any
 
 
 class Refused(Exception):
-    """A command that cannot be done; the message says why. Exit code 1."""
+    """A command that cannot be done; the message says why. Exit code 1. `document`: what to tell beside the reason."""
+
+    def __init__(self, reason: str, document: Mapping[str, Any] | None = None) -> None:
+        super().__init__(reason)
+        self.document = dict(document or {})
 
 
 class WrongUsage(Exception):
