@@ -9,7 +9,6 @@ or unit never changes; a new meaning is a new name. `tests/contracts/facts/*.jso
 """
 
 import hashlib
-import uuid
 import zlib
 from typing import Any, Final
 
@@ -210,10 +209,9 @@ def partition(tenant: int, key: str, partitions: int) -> int:
     return zlib.crc32(f"{tenant}|{key}".encode()) % partitions
 
 
-def seen_key(tenant: int, kind: str, fact_id: str) -> uuid.UUID:
-    """The dedupe key: BLAKE2b-128 of tenant, type and id, each ended by NUL (no field may hold one)."""
-    text = f"{tenant}\0{kind}\0{fact_id}\0".encode()
-    return uuid.UUID(bytes=hashlib.blake2b(text, digest_size=16).digest())
+def seen_key(tenant: int, kind: str, fact_id: str) -> bytes:
+    """The dedupe key, 16 bytes: BLAKE2b-128 of tenant, type and id, each ended by NUL (no field may hold one)."""
+    return hashlib.blake2b(f"{tenant}\0{kind}\0{fact_id}\0".encode(), digest_size=16).digest()
 
 
 def sent_hash(sent: bytes) -> int:

@@ -80,6 +80,9 @@ async def open_database(settings: DatabaseSettings) -> Database:
     app_url = role_url(settings.url, APP_ROLE, settings.app_password)
     worker_url = role_url(settings.url, WORKER_ROLE, settings.worker_password)
     app = await asyncpg.create_pool(app_url, min_size=1, max_size=settings.app_connections, **options)
+    # The workers' statements take arrays of hundreds of keys: a plan made for "some array" reads them one by one.
+    planned = {**options["server_settings"], "plan_cache_mode": "force_custom_plan"}
+    options |= {"server_settings": planned}
     worker = await asyncpg.create_pool(worker_url, min_size=1, max_size=settings.worker_connections, **options)
     database = Database(app, worker)
     try:

@@ -1,12 +1,13 @@
 """One batch, one transaction: fence → dedupe → facts → who waits for assessment → archive → commit, in this order."""
 
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from typing import Any, Final
 
 import cramjam
+from asyncpg.pgproto.pgproto import UUID  # as the driver's own rows have it, and quicker to make than UUID
 
 from services.scoring.batch import Batch, Line
 from services.scoring.facts import tables
@@ -15,7 +16,7 @@ from services.scoring.facts.store import merge
 from services.scoring.gather import FOREVER, SHARDS, Resolved, Rows, gather
 from shared import facts
 from shared.bus import Place
-from shared.clock import day_of, from_micros, zone
+from shared.clock import from_micros
 from shared.postgres import Connection
 
 # Moves the stored positions on, only where each still stands at the batch's first offset (the fence by equality).
@@ -53,6 +54,7 @@ FROM unnest($1::text[], $2::int[], $3::bigint[], $4::bigint[], $5::timestamptz[]
             $9::bytea[]) AS a(topic, part, lo, hi, received_from, received_to, facts, body)
 ORDER BY topic, part
 """
+_DAY: Final = 86_400_000_000  # µs
 PAYLOAD_BYTES: Final = 2048
 
 
@@ -99,10 +101,10 @@ async def _fence(conn: Connection, batch: Batch, bus: str, consumer: str) -> Non
 
 async def _new_lines(conn: Connection, lines: Sequence[Line]) -> tuple[list[Line], list[Line]]:
     """(lines to apply in order, lines whose id is known with another body)."""
-    first: dict[uuid.UUID, Line] = {}
-    repeats: list[tuple[uuid.UUID, Line]] = []
+    first: dict[UUID, Line] = {}
+    repeats: list[tuple[UUID, Line]] = []
     for line in lines:
-        key = facts.seen_key(line.fact.tenant, facts.type_of(line.fact), line.fact.id)
+        key = UUID(facts.seen_key(line.fact.tenant, facts.type_of(line.fact), line.fact.id))
         if first.setdefault(key, line) is not line:
             repeats.append((key, line))
     fresh = await _offer(conn, first)
@@ -115,7 +117,7 @@ async def _new_lines(conn: Connection, lines: Sequence[Line]) -> tuple[list[Line
     return [line for key, line in first.items() if key in fresh], conflicts
 
 
-async def _offer(conn: Connection, first: Mapping[uuid.UUID, Line]) -> set[uuid.UUID]:
+async def _offer(conn: Connection, first: Mapping[UUID, Line]) -> set[UUID]:
     if not first:
         return set()
     await conn.execute(
@@ -128,7 +130,12 @@ async def _offer(conn: Connection, first: Mapping[uuid.UUID, Line]) -> set[uuid.
 
 
 def _seen_on(fact: facts.AnyFact) -> date:
-    return day_of(from_micros(fact.received), zone("UTC")) if isinstance(fact, facts.Usage) else FOREVER
+    return _utc_day(fact.received // _DAY) if isinstance(fact, facts.Usage) else FOREVER
+
+
+@lru_cache(maxsize=64)
+def _utc_day(number: int) -> date:
+    return from_micros(number * _DAY).date()
 
 
 async def _write(conn: Connection, rows: Rows) -> None:

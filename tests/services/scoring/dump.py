@@ -34,7 +34,7 @@ _TABLES = {
     "standing": """SELECT a.account_id, ago, day, value, tier, score, band FROM scoring_state.standing
         JOIN scoring.account_key a USING (tenant, account) WHERE tenant = $1""",
     "amounts": "SELECT ago, day, high, low FROM scoring_state.amounts WHERE tenant = $1",
-    "first_facts": "SELECT min(usage_day), min(contact_at) FROM scoring_state.first_facts WHERE tenant = $1",
+    "first_facts": "SELECT usage_day, contact_at FROM scoring_state.first_facts WHERE tenant = $1",
     "counter": """SELECT dim, key, tier, sum(accounts), sum(acv), sum(eligible), sum(covered), sum(in_use),
         sum(contacted), sum(scored), sum(score) FROM scoring_state.counter WHERE tenant = $1
         GROUP BY dim, key, tier HAVING sum(accounts) <> 0 OR sum(score) <> 0 OR sum(acv) <> 0""",
