@@ -76,6 +76,5 @@ def _compile(statement: ClauseElement) -> _Compiled:
     parameters = [(name, compiled.binds[name]) for name in compiled.positiontup or ()]
     binds = tuple(one.type.dialect_impl(_DIALECT).bind_processor(_DIALECT) for _, one in parameters)
     embedded = {name: one.effective_value for name, one in parameters if not one.required}
-    done = _Compiled(compiled.string, tuple(name for name, _ in parameters), binds, embedded)
-    _COMPILED[statement] = done
-    return done
+    _COMPILED[statement] = found = _Compiled(compiled.string, tuple(name for name, _ in parameters), binds, embedded)
+    return found
