@@ -166,7 +166,7 @@ CREATE TABLE {schema}.amounts (
   tenant int NOT NULL, ago smallint NOT NULL, day date NOT NULL, high bigint, low bigint, PRIMARY KEY (tenant, ago)
 );
 CREATE TABLE {schema}.first_facts (
-  tenant int NOT NULL, shard smallint NOT NULL, usage_day date, contact_at timestamptz, PRIMARY KEY (tenant, shard)
+  tenant int PRIMARY KEY, usage_day date, contact_at timestamptz
 );
 CREATE TABLE {schema}.tenant_day (
   tenant int PRIMARY KEY, day date NOT NULL, rules_version bigint NOT NULL
