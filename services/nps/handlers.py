@@ -13,11 +13,10 @@ from shared.bus import Bus, BusUnavailable, Outgoing, Place, cut
 from shared.clock import Clock, zone
 from shared.errors import Fault, Invalid, Unavailable
 from shared.postgres import Database, tenant_transaction
-from shared.sheets import BadCell, Limits, Plan, Row, Seat, open_sheet
+from shared.sheets import BadCell, Limits, Plan, Report, open_sheet, told_by
 from shared.tenancy import Principal
 
 FIVE_MINUTES: Final = 300_000_000
-MAX_LISTED: Final = 10_000  # refused rows told one by one
 MAX_SURVEYS: Final = 50  # new ones in one file: more means that a wrong column was mapped
 _AT_ONCE: Final = 5_000  # facts handed to the log together
 
@@ -27,26 +26,7 @@ class Read:
     """A file read to its end."""
 
     drafts: list[Draft] = field(default_factory=list)
-    rejected: list[dict[str, Any]] = field(default_factory=list)
-    refused: int = 0
-    warnings: list[str] = field(default_factory=list)
-
-    def refuse(self, line: int, problem: BadCell) -> None:
-        """One row is not taken."""
-        self.refused += 1
-        if self.refused <= MAX_LISTED:
-            self.rejected.append({"line": line, "reason": problem.reason, "code": problem.code})
-
-    def answer(self) -> dict[str, Any]:
-        """What the import says of itself."""
-        unlisted = self.refused - len(self.rejected)
-        more = [f"{unlisted} more rows were refused and are not listed"] if unlisted else []
-        return {
-            "rows_read": len(self.drafts) + self.refused,
-            "accepted": len(self.drafts),
-            "rejected": self.rejected,
-            "warnings": [*self.warnings, *more],
-        }
+    report: Report = field(default_factory=Report)
 
 
 class Imports:
@@ -66,7 +46,7 @@ class Imports:
             if not dry_run:
                 made = await asyncio.to_thread(to_facts, read.drafts, surveys, asker.tenant, received)
                 await self._publish(made, received)
-            return read.answer()
+            return read.report.answer()
 
     def _read(self, asker: Principal, file: IO[bytes], plan: Plan, received: int) -> Read:
         limits = Limits(rows=self._settings.import_rows, unpacked=self._settings.import_unpacked_bytes)
@@ -76,12 +56,13 @@ class Imports:
         tz, latest = zone(asker.time_zone), received + FIVE_MINUTES
         for row in sheet.rows:
             try:
-                told = _told(row, seat)
+                told = told_by(row, seat)
                 if told is not None:
                     read.drafts.append(draft(told, tz, latest))
+                    read.report.accepted += 1
             except BadCell as problem:
-                read.refuse(row.line, problem)
-        read.warnings += [*sheet.warnings, *seat.warnings]
+                read.report.refuse(row.line, problem.code, problem.reason)
+        read.report.warnings += [*sheet.warnings, *seat.warnings]
         return read
 
     async def _surveys(self, asker: Principal, read: Read, *, make: bool) -> dict[str, str]:
@@ -97,8 +78,8 @@ class Imports:
                 await store.make_surveys(conn, asker.tenant, new, self._clock.now())
                 known = await store.surveys_named(conn, asker.tenant, names)
         if UNNAMED in names:
-            read.warnings.append(f"rows that name no survey belong to the survey {UNNAMED}")
-        read.warnings += [f"new survey: {name}" for name in new if name != UNNAMED]
+            read.report.warnings.append(f"rows that name no survey belong to the survey {UNNAMED}")
+        read.report.warnings += [f"new survey: {name}" for name in new if name != UNNAMED]
         return dict(known)
 
     async def _publish(self, made: Sequence[facts.SurveyResponse], received: int) -> None:
@@ -109,15 +90,6 @@ class Imports:
                 await self._bus.publish(records, self._settings.publish_seconds)
             except BusUnavailable as problem:
                 raise Unavailable("The log did not confirm in time; send the file again.") from problem
-
-
-def _told(row: Row, seat: Seat) -> dict[str, str] | None:
-    """What a row tells; None for one that was not asked for."""
-    if row.fault is not None:
-        if row.cells and not seat.wants(row.cells):
-            return None
-        raise BadCell("unreadable_row", row.fault)
-    return seat.fields(row.cells) if seat.wants(row.cells) else None
 
 
 def _records(made: Sequence[facts.SurveyResponse], partitions: int, received: int) -> list[Outgoing]:
