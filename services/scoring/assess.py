@@ -19,6 +19,7 @@ from services.scoring.facts.read import Reader
 from services.scoring.facts.store import merge
 from services.scoring.facts.tables import DIRTY, DUE
 from services.scoring.gather import EVER, SHARDS
+from services.scoring.health.snapshots import keep_bands, keep_day
 from services.scoring.joins.store import account_members
 from services.scoring.rulebook import AGO, Terms, read_terms
 from services.scoring.state import (
@@ -253,7 +254,9 @@ class Round:
             for account, row in rows.items()
             if account not in old or not same_state(_utc(old[account]), row)
         }
+        await keep_day(self.conn, self.terms.tenant, old, self.moments[1].day, self.moments[1].at)
         await merge(self.conn, UPSERT_STATE, (tuple(row.values()) for row in changed.values()))
+        await keep_bands(self.conn, self.terms.tenant, old, changed, self.now)
         await merge(self.conn, DUE, self._ends(live))
         await merge(self.conn, COUNTER, self._counters(old, changed))
 

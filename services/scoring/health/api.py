@@ -13,19 +13,21 @@ from services.scoring.account import Override
 from services.scoring.accounts import store
 from services.scoring.accounts.answers import utc
 from services.scoring.accounts.api import AsOf
+from services.scoring.accounts.known import known_account
 from services.scoring.accounts.shapes import HealthAnswer
 from services.scoring.asof import Desk, Question, past
 from services.scoring.facts.read import Reader
+from services.scoring.health import history
 from services.scoring.health.explain import explained
 from services.scoring.health.gap import consumption_gap, flag_of, seats_of
 from services.scoring.health.rules import entitled
-from services.scoring.health.shapes import Explanation, GapAnswer, OverrideShown, OverrideWish
+from services.scoring.health.shapes import Explanation, GapAnswer, HistoryAnswer, OverrideShown, OverrideWish
 from services.scoring.health.store import end_override, feature_users, give_override
 from services.scoring.nps import store as nps_store
 from services.scoring.nps.rules import Tally
 from services.scoring.state import health_document
 from shared.errors import Conflict, Fault, Invalid, NotFound
-from shared.http import Json, parse_as_of
+from shared.http import Json, parse_as_of, parse_day
 from shared.http.params import refuse
 from shared.postgres import tenant_transaction
 from shared.tenancy import Principal, Right, require
@@ -34,7 +36,12 @@ log = structlog.get_logger()
 Reads = Annotated[Principal, Depends(require(Right.READ))]
 Since = Annotated[str | None, Query(description="A day or an RFC 3339 instant, not after `as_of`.")]
 Works = Annotated[Principal, Depends(require(Right.WORK))]
+From = Annotated[str | None, Query(alias="from", description="The first day; 90 days in all when absent.")]
+To = Annotated[str | None, Query(description="The last day; the day of `as_of` when absent.")]
+Recompute = Annotated[bool, Query(description="Every day computed again instead of what was shown.")]
 _NPS_DAYS = 90
+_HISTORY_DAYS = 90
+_MAX_DAYS = 400
 
 
 class ChurnedAccount(Conflict):
@@ -46,7 +53,7 @@ class NoOverride(NotFound):
 
 
 def health_routes(desk: Desk) -> APIRouter:
-    """`GET /v1/accounts/{account_id}/health`, `…/health/explain`, `…/health/override`, `…/consumption-gap`."""
+    """`GET /v1/accounts/{account_id}/health`, `…/health/{explain,history,override}`, `…/consumption-gap`."""
     routes = APIRouter(tags=["health"])
 
     @routes.get("/v1/accounts/{account_id:id}/health", response_model=HealthAnswer, summary="Health and why")
@@ -75,8 +82,38 @@ def health_routes(desk: Desk) -> APIRouter:
         async with desk.question(asker, as_of) as question:
             return Json(question.stamped(await _gap(question, account_id)))
 
+    _history(routes, desk)
     _overrides(routes, desk)
     return routes
+
+
+def _history(routes: APIRouter, desk: Desk) -> None:
+    @routes.get("/v1/accounts/{account_id:id}/health/history", response_model=HistoryAnswer, summary="Health over time")
+    async def over_time(
+        account_id: str, asker: Reads, first: From = None, to: To = None, recompute: Recompute = False,
+        as_of: AsOf = None,
+    ) -> Response:  # fmt: skip
+        """What was shown: one snapshot of each day as it stood at the midnight that ends it, and one at each change of
+        band or effective band; a day at whose end Genki was down has none. With `recompute` every day anew, by today's
+        knowledge and model: each point is the answer as of that day. At most 400 days."""
+        async with desk.question(asker, as_of) as question:
+            account = await known_account(question, account_id)
+            days = _period(question, first, to)
+            items = await (history.recomputed if recompute else history.shown)(question, account, *days)
+            told = {"account_id": account_id, "from": days[0], "to": days[1], "items": items}
+            return Json(question.stamped(told))
+
+
+def _period(question: Question, first: str | None, to: str | None) -> tuple[date, date]:
+    last = parse_day(to, "to") if to else question.day
+    if last > question.day:
+        refuse("to", "in_future", "Should not lie after the day of `as_of`.")
+    begin = parse_day(first, "from") if first else last - timedelta(days=_HISTORY_DAYS - 1)
+    if begin > last:
+        refuse("from", "out_of_range", "Should not lie after `to`.")
+    if (last - begin).days >= _MAX_DAYS:
+        refuse("from", "too_many_days", f"A history has at most {_MAX_DAYS} days.")
+    return begin, last
 
 
 def _overrides(routes: APIRouter, desk: Desk) -> None:

@@ -1,12 +1,12 @@
 """The shapes of health requests and answers, for the OpenAPI document."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from services.scoring.accounts.shapes import Asked
+from services.scoring.accounts.shapes import Asked, ModelName
 
 
 def _text(value: object) -> object:
@@ -100,3 +100,29 @@ class OverrideShown(BaseModel):
     at: datetime
     expires_at: datetime
     ended_at: datetime | None
+
+
+class HistoryPoint(BaseModel):
+    """The score of `day` at `at`. `reason`: `day` is the end of the day, `band` a change of band or effective band;
+    `basis`: `snapshot` is what was shown, `recomputed` what is known today."""
+
+    day: date
+    at: datetime
+    reason: Literal["day", "band"]
+    score: float | None
+    band: str
+    effective_band: str
+    confidence: float
+    model: ModelName
+    basis: Literal["snapshot", "recomputed"]
+
+
+class HistoryAnswer(Asked):
+    """The points of the days `from` to `to`, in order of time."""
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    account_id: str
+    first: date = Field(alias="from")
+    to: date
+    items: list[HistoryPoint]

@@ -41,6 +41,11 @@ CREATE TABLE scoring.health_override (
   reason text NOT NULL, author text NOT NULL, at timestamptz NOT NULL, expires_at timestamptz NOT NULL,
   ended_at timestamptz, ended_by text, PRIMARY KEY (tenant, account, override_id)
 );
+CREATE TABLE scoring.health_snapshot (
+  tenant int NOT NULL, account int NOT NULL, day date NOT NULL, at timestamptz NOT NULL, reason text NOT NULL,
+  score double precision, band text NOT NULL, effective_band text NOT NULL, confidence double precision NOT NULL,
+  model_id text NOT NULL, model_version int NOT NULL, PRIMARY KEY (tenant, account, day, at, reason)
+);
 CREATE TABLE scoring.conflict (
   tenant int NOT NULL, seq bigint GENERATED ALWAYS AS IDENTITY, at timestamptz NOT NULL, type text NOT NULL,
   id text NOT NULL, payload text NOT NULL, PRIMARY KEY (tenant, seq)
@@ -63,7 +68,8 @@ SET search_path = pg_catalog AS $$
 $$
 """
 FIRST_HAND = (
-    "account_key", "person_key", "feature_key", "settings", "tier_review", "tier_policy", "health_override", "conflict",
+    "account_key", "person_key", "feature_key", "settings", "tier_review", "tier_policy", "health_override",
+    "health_snapshot", "conflict",
 )  # fmt: skip
 
 
