@@ -82,7 +82,20 @@ async def fill(tenant: Tenant, count: int) -> None:
     feature = {"feature": f"{word}-feature", "weight": 1, "share": 1, "events": [f"{word}-event"]}
     await made_by(tenant.asker.put("/v1/settings", json={"value_features": [feature]}), 200)
     await fresh(tenant.asker, datetime.now(UTC))
+    await _ask(tenant)
     await _judge(tenant)
+
+
+async def _ask(tenant: Tenant) -> None:
+    """A survey of its own with one answer through its link; the person then unsubscribes."""
+    word = tenant.word
+    asking = {"question": {"ja": f"{word}-ja", "en": f"{word}-en"}, "name": f"{word}-asked", "quiet_days": 0}
+    survey = await made_by(tenant.asker.post("/v1/surveys", json=asking), 201)
+    path, body = f"/v1/surveys/{survey['survey_id']}/invitations", {"person_ids": [f"{word}-person"]}
+    [item] = (await made_by(tenant.asker.post(path, json=body), 200))["items"]
+    answer = await tenant.asker.post(item["link"], data={"score": "2", "comment": f"{word}-said"})
+    assert answer.status_code == 303, answer.text
+    assert (await tenant.asker.post(item["unsubscribe_link"])).status_code == 200
 
 
 async def _judge(tenant: Tenant) -> None:

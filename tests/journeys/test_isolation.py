@@ -19,7 +19,8 @@ from tests.journeys.running import Ground, client
 pytestmark = pytest.mark.slow
 NOBODY: Final = "zq-nobody-has-this"
 TOLD_BY_TIME: Final = {"as_of", "fresh_to", "computed_at", "newest_fact_age_s", "request_id"}
-ECHO: Final = ("/v1/projects/", "/sourceConfig")  # say back the key that they are asked with, and belong to nobody
+# Say back the key that they are asked with, or are pages behind links, and belong to nobody.
+ECHO: Final = ("/v1/projects/", "/sourceConfig", "/s/", "/u/")
 
 
 @dataclass
@@ -162,6 +163,7 @@ def _nameless(key: str, ids: Mapping[str, str]) -> str:
 
 BODIES: Final[dict[str, Any]] = {
     "/v1/tiers/reviews/{review_id}/publish": {"effective_from": "2026-02-01", "note": "taken over"},
+    "/v1/surveys/{survey_id}/invitations": {"person_ids": ["p-0"]},
 }
 
 
@@ -169,7 +171,9 @@ async def test_a_write_under_a_foreign_id_is_a_404_like_an_unknown_one_and_chang
     before = await _settled(town)
     tried: list[str] = []
     for path, told in town.routes.items():
-        for method in told.keys() & {"post", "put", "patch", "delete"} if "{" in path else ():
+        for method in (
+            told.keys() & {"post", "put", "patch", "delete"} if "{" in path and not path.startswith(ECHO) else ()
+        ):
             found = [
                 await town.beta.asker.request(method.upper(), _filled(path, ids), json=BODIES.get(path))
                 for ids in (town.alpha.own, dict.fromkeys(town.alpha.own, NOBODY))

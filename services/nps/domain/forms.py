@@ -33,7 +33,7 @@ class Unfit:
 def fields_of(body: bytes) -> Fields:
     """The fields of an urlencoded form; what cannot be read as one has none."""
     try:
-        return parse_qs(body.decode("ascii"), keep_blank_values=True, max_num_fields=20, errors="replace")
+        return parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=20, errors="replace")
     except ValueError:
         return {}
 

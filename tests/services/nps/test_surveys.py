@@ -41,7 +41,8 @@ async def asked(desk: Desk, survey: dict[str, Any], *persons: str, dry: bool = F
 
 async def rows(desk: Desk, table: str) -> int:
     """How many rows a table has for the tenant."""
-    return await desk.tenant.house.owner.fetchval(f"SELECT count(*) FROM {table} WHERE tenant = $1", desk.tenant.number)
+    sql = f"SELECT count(*) FROM {table} WHERE tenant = $1"
+    return int(await desk.tenant.house.owner.fetchval(sql, desk.tenant.number) or 0)
 
 
 async def test_a_survey_that_says_only_its_name_asks_the_usual_questions(post: Post) -> None:
