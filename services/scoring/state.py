@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from services.scoring.accounts.search import folded
 from services.scoring.assessment import Assessment
 from services.scoring.facts.store import Target, columns
 from services.scoring.matrix.rules import BANDS, NANO, PRIORITIES
@@ -20,7 +21,8 @@ ACCOUNT_STATE: Final = Target(
         " active_users_28d int, first_usage_day date, last_usage_day date, covered boolean, due_at timestamptz,"
         " last_contact_at timestamptz, last_contact_channel text, last_contact_csm text, planned_at timestamptz,"
         " planned_channel text, in_use boolean, contacted boolean, needs_action jsonb, needs int, health jsonb,"
-        " priority_order smallint, band_order smallint, acv_order bigint, call_order text, computed_at timestamptz"
+        " priority_order smallint, band_order smallint, acv_order bigint, call_order text, id_folded text,"
+        " name_folded text, computed_at timestamptz"
     ),
     "",
     2,
@@ -76,6 +78,7 @@ def row_of(
         "planned_channel": planned.channel if planned else None, "in_use": found.in_use,
         "contacted": found.contacted, "needs_action": _json([fired.as_json() for fired in found.needs_action]),
         "needs": len(found.needs_action), "health": _json(health_document(found)), **orders(found),
+        "id_folded": folded(found.account_id), "name_folded": folded(found.name) if found.name else None,
         "computed_at": computed_at,
     }  # fmt: skip
 

@@ -143,12 +143,15 @@ CREATE TABLE {schema}.account_state (
   planned_at timestamptz, planned_channel text, in_use boolean NOT NULL, contacted boolean NOT NULL,
   needs_action jsonb NOT NULL, needs int NOT NULL, health jsonb NOT NULL,
   priority_order smallint NOT NULL, band_order smallint NOT NULL, acv_order bigint NOT NULL,
-  call_order text COLLATE "C", computed_at timestamptz NOT NULL,
+  call_order text COLLATE "C", id_folded text COLLATE "C" NOT NULL, name_folded text COLLATE "C",
+  computed_at timestamptz NOT NULL,
   PRIMARY KEY (tenant, account)
 ) WITH (fillfactor = 80);
 CREATE UNIQUE INDEX ON {schema}.account_state (tenant, account_id);
 CREATE INDEX ON {schema}.account_state (tenant, priority_order, band_order, acv_order, account_id) WHERE NOT churned;
 CREATE INDEX ON {schema}.account_state (tenant, csm_id);
+CREATE INDEX ON {schema}.account_state (tenant, id_folded);
+CREATE INDEX ON {schema}.account_state (tenant, name_folded);
 CREATE INDEX ON {schema}.account_state (tenant, due_at) WHERE covered;
 CREATE INDEX ON {schema}.account_state (tenant, due_at, acv_order, account_id) WHERE due_at IS NOT NULL;
 CREATE INDEX ON {schema}.account_state (tenant, call_order) WHERE call_order IS NOT NULL;

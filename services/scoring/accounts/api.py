@@ -1,22 +1,42 @@
 """Routes of the account list and of one account."""
 
-from typing import Annotated, Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 
-from services.scoring.accounts import store
+from services.scoring.accounts import sheet, store
 from services.scoring.accounts.answers import detail, detail_past, listed, listed_past
+from services.scoring.accounts.asked import COLUMNS, Asked
+from services.scoring.accounts.listing import After, live_page, past_list, past_page, total
+from services.scoring.accounts.search import folded
 from services.scoring.accounts.shapes import AccountDetail, AccountList
-from services.scoring.asof import Desk, Question, past
+from services.scoring.asof import MAX_ACCOUNTS, Desk, Question, past
+from services.scoring.matrix.rules import BANDS
 from shared.errors import NotFound
-from shared.http import Json, decode_cursor, encode_cursor, fingerprint, listing, parse_limit
+from shared.http import Json, decode_cursor, encode_cursor, fingerprint, listing, parse_limit, parse_sort
+from shared.http.params import refuse
 from shared.tenancy import Principal, Right, require
 
 AsOf = Annotated[str | None, Query(description="A day or an RFC 3339 instant; now when absent.")]
 Limit = Annotated[str | None, Query(description="1 to 500, default 50.")]
 Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before.")]
-_TYPES: Final = (int, int, int, str)
+Tiers = Annotated[list[Literal["high", "low", "tech"]] | None, Query(description="Twice means either, as everywhere.")]
+Ranks = Annotated[list[Literal["A", "B", "C", "D"]] | None, Query()]
+Tenures = Annotated[list[Literal["a", "b", "c", "d"]] | None, Query()]
+Bands = Annotated[list[Literal["red", "yellow", "unknown", "green"]] | None, Query(description="The effective band.")]
+Statuses = Annotated[
+    list[Literal["onboarding", "active", "churned"]] | None, Query(description="Churned ones only when asked for.")
+]
+Priorities = Annotated[list[Literal["High", "Middle", "Low"]] | None, Query()]
+Csms = Annotated[list[str] | None, Query(description="Accounts of this CSM; `me` is the asker.")]
+Teams = Annotated[list[str] | None, Query(description="Accounts of this team.")]
+Words = Annotated[str | None, Query(max_length=200, description="How the name or the id begins, in any case or width.")]
+Sort = Annotated[str | None, Query(description="Any column of an item; with a minus before it descending.")]
+Format = Annotated[Literal["json", "csv"], Query(description="`csv`: every match, unless `limit` is given.")]
+_CSV: Final = {"content": {"text/csv": {"schema": {"type": "string"}}}}
+_CHUNK: Final = 2_000  # accounts of a sheet read at once
 
 
 def account_routes(desk: Desk) -> APIRouter:
@@ -24,18 +44,26 @@ def account_routes(desk: Desk) -> APIRouter:
     routes = APIRouter(tags=["accounts"])
     reader = Depends(require(Right.READ))
 
-    @routes.get("/v1/accounts", response_model=AccountList, summary="The daily list")
+    @routes.get("/v1/accounts", response_model=AccountList, responses={200: _CSV}, summary="The daily list")
     async def accounts(
-        asker: Annotated[Principal, reader], limit: Limit = None, cursor: Cursor = None, as_of: AsOf = None
-    ) -> Response:
-        """Every account that is not churned: by priority, band, ACV, id; each with its change against 1, 7 and 28 days
-        ago and the rules that say it needs action."""
-        size = parse_limit(limit)
-        stamp = fingerprint("accounts", as_of)
-        after = decode_cursor(cursor, stamp, *_TYPES)
+        asker: Annotated[Principal, reader], tier: Tiers = None, rank: Ranks = None, tenure: Tenures = None,
+        band: Bands = None, csm: Csms = None, team: Teams = None, status: Statuses = None,
+        priority: Priorities = None, q: Words = None, sort: Sort = None, format: Format = "json",  # noqa: A002
+        limit: Limit = None, cursor: Cursor = None, as_of: AsOf = None,
+    ) -> Response:  # fmt: skip
+        """Every account that is not churned: by priority, band, ACV, id, or by any column (nulls last, ties by id);
+        each with its change against 1, 7 and 28 days ago and the rules that say it needs action."""
+        filters = {
+            "tier": tier, "rank": rank, "tenure": tenure, "effective_band": band, "csm_id": asked_csms(csm, asker),
+            "team": plain(team), "status": status, "priority": priority,
+        }  # fmt: skip
+        asked, size = _asked(filters, q, sort), parse_limit(limit)
+        stamp = fingerprint("accounts", as_of, asked)
+        after = _after(decode_cursor(cursor, stamp, *asked.types), asked)
         async with desk.question(asker, as_of) as question:
-            page = _live_page if question.live else _past_page
-            return Json(question.stamped(await page(question, after, size, stamp)))
+            if format == "csv":
+                return await _sheet(question, asked, after, size if limit else None)
+            return Json(question.stamped(await _page(question, asked, after, size, stamp)))
 
     @routes.get("/v1/accounts/{account_id:id}", response_model=AccountDetail, summary="One account")
     async def account(account_id: str, asker: Annotated[Principal, reader], as_of: AsOf = None) -> Response:
@@ -46,23 +74,77 @@ def account_routes(desk: Desk) -> APIRouter:
     return routes
 
 
-async def _live_page(question: Question, after: list[Any] | None, size: int, stamp: str) -> dict[str, Any]:
-    rows = await store.page(question, tuple(after) if after else store.FIRST, size + 1)
+def asked_csms(asked: Sequence[str] | None, asker: Principal) -> list[str] | None:
+    """The CSMs meant, `me` being the asker's own. Raises Invalid for a key that names none."""
+    if asked is None:
+        return None
+    if "me" in asked and asker.csm_id is None:
+        refuse("csm", "no_csm", "This key names no CSM.")
+    return plain([asker.csm_id or "" if one == "me" else one for one in asked])
+
+
+def plain(asked: Sequence[str] | None) -> list[str] | None:
+    """Without what no table can hold, and so nobody is called."""
+    return None if asked is None else [one for one in asked if "\0" not in one]
+
+
+def _asked(filters: Mapping[str, Sequence[str] | None], words: str | None, sort: str | None) -> Asked:
+    given = {name: tuple(values) for name, values in filters.items() if values is not None}
+    if words and "\0" in words:
+        refuse("q", "out_of_range", "Should hold no NUL.")
+    column, descending = parse_sort(sort, COLUMNS, "account_id") if sort else (None, False)
+    return Asked(given, folded(words) if words else None, column, descending)
+
+
+def _after(found: list[Any] | None, asked: Asked) -> After:
+    """Where the page before ended. Raises Invalid for a cursor that no list of ours gave."""
+    if found is None:
+        return None
+    try:
+        first = found[0] if asked.sort is None else COLUMNS[asked.sort].meant(found[0])
+    except (ValueError, OverflowError):
+        refuse("cursor", "broken_cursor", "Should be a next_cursor of this list.")
+    if found[-1] is None or (asked.sort is None and not _placed(found)):
+        refuse("cursor", "broken_cursor", "Should be a next_cursor of this list.")
+    return [first, *found[1:]]
+
+
+def _placed(found: list[Any]) -> bool:
+    """Whether the default order has such a place."""
+    return None not in found and all(0 <= order < len(BANDS) for order in found[:2])
+
+
+async def _page(question: Question, asked: Asked, after: After, size: int, stamp: str) -> dict[str, Any]:
     currency = question.terms.settings.currency
-    items = [listed(row, currency) for row in rows[:size]]
-    last = rows[size - 1] if len(rows) > size else None
-    names = ("priority_order", "band_order", "acv_order", "account_id")
-    cursor = encode_cursor([last[name] for name in names], stamp) if last else None
-    return listing(items, await store.live_total(question), cursor, filtered=False)
+    if question.live:
+        rows, end = await live_page(question, asked, after, size)
+        items, count = [listed(row, currency) for row in rows], await total(question, asked)
+    else:
+        kept = await past_list(question, asked)
+        part, end = past_page(kept, asked, after, size)
+        items, count = [listed_past(one, currency) for one in part], len(kept)
+    told = end if end is None or asked.sort is None else [COLUMNS[asked.sort].told(end[0]), end[1]]
+    cursor = None if told is None else encode_cursor(told, stamp)
+    return listing(items, count, cursor, filtered=not asked.unfiltered)
 
 
-async def _past_page(question: Question, after: list[Any] | None, size: int, stamp: str) -> dict[str, Any]:
-    found = await past(question.conn, question.terms, question.at, changes=True)
-    kept = sorted((one for one in found.values() if not one.churned), key=lambda one: one.list_key)
-    start = int(after[0]) if after else 0
-    items = [listed_past(one, question.terms.settings.currency) for one in kept[start : start + size]]
-    cursor = encode_cursor([start + size, 0, 0, ""], stamp) if len(kept) > start + size else None
-    return listing(items, len(kept), cursor, filtered=False)
+async def _sheet(question: Question, asked: Asked, after: After, size: int | None) -> Response:
+    currency, left = question.terms.settings.currency, MAX_ACCOUNTS if size is None else size
+    parts = [sheet.header()]
+    if not question.live:
+        rows, end = past_page(await past_list(question, asked), asked, after, left)
+        parts.append(sheet.lines(listed_past(one, currency) for one in rows))
+    else:
+        end = None
+        while left and (len(parts) == 1 or after is not None):
+            rows, after = await live_page(question, asked, after, min(left, _CHUNK))
+            parts.append(sheet.lines(listed(row, currency) for row in rows))
+            left -= len(rows)
+        end = after
+    if size is None and end is not None:
+        refuse("format", "too_many_accounts", f"A sheet holds at most {MAX_ACCOUNTS} accounts; choose some.")
+    name = f'attachment; filename="accounts-{question.day}.csv"'
+    return Response("".join(parts), media_type="text/csv", headers={"content-disposition": name})
 
 
 async def _one(question: Question, account_id: str) -> dict[str, Any]:

@@ -20,13 +20,8 @@ LIST_COLUMNS: Final = (
     " active_users_28d, last_contact_at, covered, priority, csm_id, csm_name, team, renewal_on, needs_action,"
     " priority_order, band_order, acv_order"
 )
-# The default order reads the index (tenant, priority_order, band_order, acv_order, account_id) WHERE NOT churned.
-_PAGE: Final = f"""
-SELECT {LIST_COLUMNS} FROM account_state WHERE tenant = $1 AND NOT churned
-  AND (priority_order, band_order, acv_order, account_id) > ($2, $3, $4, $5)
-ORDER BY priority_order, band_order, acv_order, account_id LIMIT $6
-"""
 _LIVE: Final = "SELECT coalesce(sum(accounts), 0) FROM counter WHERE tenant = $1 AND dim = 'tenant' AND key = ''"
+# Before every account in the order of the index (tenant, priority_order, band_order, acv_order, account_id).
 FIRST: Final = (-1, -1, -(2**63), "")
 
 
@@ -41,11 +36,6 @@ async def one(question: Question, account_id: str) -> Mapping[str, Any] | None:
     if found is None and question.terms.joined.accounts:
         return await question.conn.fetchrow(_JOINED, question.tenant, account_id)
     return found
-
-
-async def page(question: Question, after: tuple[int, int, int, str], limit: int) -> list[Mapping[str, Any]]:
-    """The next accounts in the default order."""
-    return await question.conn.fetch(_PAGE, question.tenant, *after, limit)
 
 
 async def live_total(question: Question) -> int:

@@ -1,13 +1,12 @@
 """The route of the home screen."""
 
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 
-from services.scoring.accounts.api import AsOf
+from services.scoring.accounts.api import AsOf, asked_csms, plain
 from services.scoring.asof import Desk, Question
 from services.scoring.coverage.store import csm_names
 from services.scoring.matrix.actions import RULES_OFF
@@ -17,7 +16,6 @@ from services.scoring.nps.rules import Tally
 from services.scoring.summary import answers, store
 from services.scoring.summary.shapes import Summary
 from shared.http import Json
-from shared.http.params import refuse
 from shared.tenancy import Principal, Right, require
 
 NPS_DAYS: Final = 90
@@ -36,24 +34,11 @@ def summary_routes(desk: Desk) -> APIRouter:
     ) -> Response:
         """How the customers are, who is covered, whom to call first and why. With `csm` or `team` the accounts that
         are theirs at T; the newest fact's age and the unassigned events are the tenant's all the same."""
-        scope = store.Scope(_csms(csm, asker), _plain(team))
+        scope = store.Scope(asked_csms(csm, asker), plain(team))
         async with desk.question(asker, as_of) as question:
             return Json(question.stamped(await _answer(question, scope)))
 
     return routes
-
-
-def _csms(asked: Sequence[str] | None, asker: Principal) -> list[str] | None:
-    if asked is None:
-        return None
-    if "me" in asked and asker.csm_id is None:
-        refuse("csm", "no_csm", "This key names no CSM.")
-    return _plain([asker.csm_id or "" if one == "me" else one for one in asked])
-
-
-def _plain(asked: Sequence[str] | None) -> list[str] | None:
-    """Without what no table can hold, and so nobody is called."""
-    return None if asked is None else [one for one in asked if "\0" not in one]
 
 
 async def _answer(question: Question, scope: store.Scope) -> dict[str, Any]:

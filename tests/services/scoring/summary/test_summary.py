@@ -121,7 +121,7 @@ async def test_me_without_a_csm_is_refused(filled: TestTenant):
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "no_csm")
 
 
-@pytest.mark.parametrize("filters", ["", "?csm=ken", "?team=strategic", "?csm=hana&csm=ken", "?csm=a%00b"])
+@pytest.mark.parametrize("filters", ["", "?csm=ken", "?team=strategic", "?csm=hana&csm=ken"])
 async def test_the_live_screen_equals_the_recomputation(filled: TestTenant, filters: str):
     live, past = await filled.get(f"/v1/summary{filters}"), await filled.past(f"/v1/summary{filters}")
     # the one figure that differs: a fact dated ahead is news today, and in the past only once it has happened
