@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from services.nps.domain.surveys import OPEN_QUESTION, QUESTION
+from shared import facts
 from tests.services.nps.conftest import Desk, Post
 from tests.services.scoring.harness import stamp
 
@@ -214,6 +215,21 @@ async def test_a_person_is_invited_for_the_account_they_moved_to(post: Post) -> 
         await post.house.owner.fetchval("SELECT account_id FROM nps.invitation WHERE tenant = $1", desk.tenant.number)
         == "nova"
     )
+
+
+async def test_the_email_of_an_id_that_was_joined_is_the_persons_and_without_account_they_are_invited_too(
+    post: Post,
+) -> None:
+    desk = await manager(post)
+    alias = desk.tenant.person("old", None, email="old@x.example")
+    joined = facts.Alias(
+        tenant=desk.tenant.number, id="join", received=alias.received, person_id="p", previous_id="old", at=alias.at
+    )
+    await desk.tenant.tell(alias, joined)
+    [item] = await asked(desk, await made(desk), "p")
+    assert item["status"] == "invited"
+    sql = "SELECT person_id, account_id FROM nps.invitation WHERE tenant = $1"
+    assert [tuple(row) for row in await post.house.owner.fetch(sql, desk.tenant.number)] == [("p", None)]
 
 
 @pytest.mark.parametrize(
