@@ -1,4 +1,5 @@
-"""The first-hand tables of scoring that people write: settings, tier reviews and policies; and facts in conflict."""
+"""The first-hand tables of scoring that people write: settings, tier reviews and policies, manual bands; and facts in
+conflict."""
 
 from datetime import date, datetime
 from typing import Any, Final
@@ -55,6 +56,22 @@ class TierPolicy(_Scoring, table=True):
     note: str = Field(sa_type=Text)
     author: str = Field(sa_type=Text)
     published_at: datetime = Field(sa_type=INSTANT)
+
+
+class HealthOverride(_Scoring, table=True):
+    """A manual band: given at `at`, it holds until it expires or is ended, whichever comes first."""
+
+    __tablename__ = "health_override"  # pyright: ignore[reportAssignmentType]: SQLModel declares a function
+    tenant: int = Field(primary_key=True)
+    account: int = Field(primary_key=True)
+    override_id: int = Field(sa_type=BigInteger, primary_key=True, sa_column_args=[Identity(always=True)])
+    band: str = Field(sa_type=Text)
+    reason: str = Field(sa_type=Text)
+    author: str = Field(sa_type=Text)
+    at: datetime = Field(sa_type=INSTANT)
+    expires_at: datetime = Field(sa_type=INSTANT)
+    ended_at: datetime | None = Field(sa_type=INSTANT)
+    ended_by: str | None = Field(sa_type=Text)
 
 
 class Conflict(_Scoring, table=True):

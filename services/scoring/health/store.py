@@ -4,12 +4,17 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
+from sqlalchemy import ARRAY, Integer, any_, insert, literal, update
+from sqlmodel import col
+
 from services.scoring.account import Override
 from services.scoring.asof import Question
 from services.scoring.gather import SHARDS
 from services.scoring.health.gap import WINDOW_DAYS
 from services.scoring.joins.sql import joined
 from services.scoring.joins.store import account_members
+from services.scoring.tables import HealthOverride
+from shared import tables
 from shared.postgres import Connection
 from shared.tenant_settings import ValueFeature
 
@@ -19,15 +24,6 @@ SELECT f.name, count(DISTINCT {person}) AS users FROM usage x {joins}
 JOIN scoring.feature_key k ON k.tenant = $1 AND k.feature = x.feature
 JOIN unnest($5::text[], $6::text[]) AS f(name, event) ON f.event = k.event
 WHERE x.tenant = $1 AND x.account = ANY($2) AND day > $3 AND day <= $4 GROUP BY f.name
-"""
-_GIVE: Final = """
-INSERT INTO scoring.health_override (tenant, account, band, reason, author, at, expires_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
-"""
-_END: Final = """
-UPDATE scoring.health_override SET ended_at = $3, ended_by = $4
-WHERE tenant = $1 AND account = ANY($2) AND expires_at > $3 AND ended_at IS NULL
-RETURNING override_id, band, reason, author, at, expires_at, ended_at
 """
 _MARK: Final = "INSERT INTO dirty (shard, tenant, account, received, since) VALUES ($1, $2, $3, $4, $5)"
 
@@ -51,7 +47,8 @@ async def give_override(
     """The manual band from now on; one that held ends. The account waits for its assessment in the same transaction,
     which must be a worker's."""
     await _end(conn, tenant, account, given.author, now)
-    await conn.execute(_GIVE, tenant, account, given.band, given.reason, given.author, now, given.expires_at)
+    told = {"band": given.band, "reason": given.reason, "author": given.author, "expires_at": given.expires_at}
+    await tables.execute(conn, insert(HealthOverride).values(tenant=tenant, account=account, at=now, **told))
     await conn.execute(_MARK, account % SHARDS, tenant, account, now, today)
 
 
@@ -67,4 +64,11 @@ async def end_override(
 
 async def _end(conn: Connection, tenant: int, account: int, author: str, now: datetime) -> list[Any]:
     members = sorted(await account_members(conn, tenant, [account]))
-    return await conn.fetch(_END, tenant, members, now, author)
+    held = (
+        col(HealthOverride.tenant) == tenant,
+        col(HealthOverride.account) == any_(literal(members, ARRAY(Integer))),
+        col(HealthOverride.expires_at) > now,
+        col(HealthOverride.ended_at).is_(None),
+    )
+    end = update(HealthOverride).where(*held).values(ended_at=now, ended_by=author).returning(HealthOverride)
+    return await tables.rows(conn, end)
