@@ -180,15 +180,13 @@ def nano(score: float) -> int:
 
 
 def difference(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> dict[tuple[str, str, str], Counts]:
-    """New contributions less old ones, without what stays the same."""
+    """New contributions less old ones, without what stays the same. An account adds the same counts to each place."""
     before = contributions(old) if old else {}
     after = contributions(new) if new else {}
-    if before == after:
-        return {}
-    changed: dict[tuple[str, str, str], Counts] = {}
-    for place in before.keys() | after.keys():
-        nothing = (0,) * 8
-        delta = tuple(b - a for a, b in zip(before.get(place, nothing), after.get(place, nothing), strict=True))
-        if any(delta):
-            changed[place] = delta
+    nothing: Counts = (0,) * 8
+    was, now = next(iter(before.values()), nothing), next(iter(after.values()), nothing)
+    moved = tuple(there - here for here, there in zip(was, now, strict=True))
+    changed = dict.fromkeys(before.keys() & after.keys(), moved) if any(moved) else {}
+    changed |= dict.fromkeys(after.keys() - before.keys(), now)
+    changed |= dict.fromkeys(before.keys() - after.keys(), tuple(-count for count in was))
     return changed

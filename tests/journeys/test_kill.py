@@ -13,6 +13,7 @@ import pytest
 
 from tests.conftest import TestDatabase
 from tests.journeys.running import Ground, client, fresh, send
+from tests.kafka import Broker, running_broker
 from tests.services.scoring.dump import dump
 
 pytestmark = pytest.mark.slow
@@ -83,7 +84,26 @@ async def undisturbed(ground: Ground, told: list[dict[str, Any]]) -> dict[str, A
     return await documents(ground, made["tenant_id"])
 
 
+@pytest.fixture
+def distributed(new_database: Any, tmp_path: Path, kafka: Broker) -> Iterator[Ground]:
+    """The same ground with Kafka as its log: a broker of its own, for the log belongs to one database."""
+    assert kafka.bootstrap
+    with running_broker() as broker:
+        opened = Ground(new_database(), tmp_path, broker.bootstrap)
+        opened.command("migrate")
+        yield opened
+        opened.stop_all()
+
+
 async def test_scoring_killed_in_mid_stream_ends_in_the_state_of_an_undisturbed_run(ground: Ground) -> None:
+    await killed_in_mid_stream(ground)
+
+
+async def test_killed_in_mid_stream_over_kafka_it_ends_in_the_same_state_too(distributed: Ground) -> None:
+    await killed_in_mid_stream(distributed)
+
+
+async def killed_in_mid_stream(ground: Ground) -> None:
     told = facts(4000)
     expected = await undisturbed(ground, told)
     made = json.loads(ground.command("tenant", "create", "Killed", "--json"))
