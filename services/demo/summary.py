@@ -159,7 +159,7 @@ def _coverage(title: str, by: str, groups: list[Document], console: Console) -> 
 
 
 def _contact_rate(rate: Document, console: Console) -> None:
-    _heading(console, "Contact rate", "GET /v1/summary → contact_rate")
+    _heading(console, "Contact rate", "GET /v1/contact-rate")
     met, used = rate["contacted"], rate["accounts_in_use"]
     console.print(Text(f"{words.percent(rate['rate'])}: {met} of {used} accounts in use were ever contacted"))
 
