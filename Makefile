@@ -30,14 +30,14 @@ test: setup
 	@sh deploy/kafka/obtain-maven.sh
 	$(PYTHON) -m pytest $(ARGS)
 
-# Format, lint, types, import laws, unused parts, fast tests.
+# Format, lint, types, import laws, unused parts, and the tests that need neither database nor broker.
 check: setup
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/lint-imports --no-logo
 	.venv/bin/deptry .
 	.venv/bin/basedpyright
-	$(PYTHON) -m pytest -q -m "not slow and not kafka" $(ARGS)
+	$(PYTHON) -m pytest -q -m "not slow and not kafka and not database" $(ARGS)
 
 bench: setup
 	@sh deploy/kafka/obtain-maven.sh

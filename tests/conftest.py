@@ -89,8 +89,11 @@ def kafka() -> Iterator[Broker]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Every test that uses the real broker is marked `kafka`; a body of the log is told by its parameter."""
+    """Every test that uses the real broker is marked `kafka` (a body of the log is told by its parameter), every test
+    that uses PostgreSQL `database`: what bears neither mark is over in seconds."""
     for item in items:
+        if "postgres" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.database)
         parameters = getattr(getattr(item, "callspec", None), "params", {})
         if "kafka" in getattr(item, "fixturenames", ()) or "kafka" in parameters.values():
             item.add_marker(pytest.mark.kafka)
