@@ -183,7 +183,7 @@ class Round:
         live: dict[int, Assessment] = {}
         stands: dict[tuple[int, int], Stand] = {}
         for ago in AGO:
-            stale = [account for account in accounts if self._stale(account, ago, kept)]
+            stale = [key for key in accounts if self._stale(key, ago, kept) and not self._absent(key, ago, kept)]
             at = await self._reader(ago).accounts(stale) if stale else {}
             rules = self.terms.live_rules(ago, self.moments[ago])
             if ago == 0:
@@ -226,6 +226,10 @@ class Round:
         """Now is always judged again; an earlier day only when a change reaches back to it, or the days moved on."""
         row, day = kept.get((account, ago)), self.moments[ago].day
         return ago == 0 or row is None or row[3] != day or self.waiting.since[account] <= day
+
+    def _absent(self, account: int, ago: int, kept: Mapping[tuple[int, int], tuple]) -> bool:
+        """Whether it surely did not exist then: never judged before, and every fact of it is of a later day."""
+        return ago != 0 and (account, ago) not in kept and self.waiting.since[account] > self.moments[ago].day
 
     async def _kept(self, accounts: Sequence[int]) -> dict[tuple[int, int], tuple]:
         tenant = self.terms.tenant
