@@ -95,6 +95,8 @@ class Assessor:
         async with connection(self._database.worker) as conn:
             await begin(conn, ())
             try:
+                # A crash that loses this commit loses the deletion from `dirty` with it: all is judged again.
+                await conn.execute("SET LOCAL synchronous_commit = off")
                 taken = await self._take(conn, shards)
                 for tenant, waiting in taken.items():
                     with ASSESS_SECONDS.time():
