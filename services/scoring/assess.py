@@ -36,7 +36,7 @@ from services.scoring.tenants import Tenants
 from shared.clock import Clock
 from shared.errors import Unavailable
 from shared.metrics import ACCOUNTS_ASSESSED, ASSESS_SECONDS
-from shared.postgres import Connection, Database, begin, connection
+from shared.postgres import Connection, Database, connection, tenant_transaction
 
 log = structlog.get_logger()
 TICK: Final = 0.25
@@ -92,19 +92,13 @@ class Assessor:
         return taken
 
     async def _shards(self, shards: Sequence[int]) -> int:
-        async with connection(self._database.worker) as conn:
-            await begin(conn, ())
-            try:
-                # A crash that loses this commit loses the deletion from `dirty` with it: all is judged again.
-                await conn.execute("SET LOCAL synchronous_commit = off")
-                taken = await self._take(conn, shards)
-                for tenant, waiting in taken.items():
-                    with ASSESS_SECONDS.time():
-                        await self._tenant(conn, tenant, waiting)
-            except BaseException:
-                await _roll_back(conn)
-                raise
-            await conn.execute("COMMIT")
+        async with tenant_transaction(self._database.worker) as conn:
+            # A crash that loses this commit loses the deletion from `dirty` with it: all is judged again.
+            await conn.execute("SET LOCAL synchronous_commit = off")
+            taken = await self._take(conn, shards)
+            for tenant, waiting in taken.items():
+                with ASSESS_SECONDS.time():
+                    await self._tenant(conn, tenant, waiting)
         return sum(waiting.rows for waiting in taken.values())
 
     async def _take(self, conn: Connection, shards: Sequence[int]) -> dict[int, "Waiting"]:
@@ -145,11 +139,6 @@ class Assessor:
 
 def _earlier(found: Any, known: Any) -> bool:
     return found is not None and (known is None or found < known)
-
-
-async def _roll_back(conn: Connection) -> None:
-    if not conn.is_closed():
-        await asyncio.shield(conn.execute("ROLLBACK", timeout=5))
 
 
 @dataclass(slots=True)

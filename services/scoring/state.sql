@@ -172,7 +172,7 @@ CREATE TABLE {schema}.first_facts (
   tenant int PRIMARY KEY, usage_day date, contact_at timestamptz
 );
 CREATE TABLE {schema}.tenant_day (
-  tenant int PRIMARY KEY, day date NOT NULL, rules_version bigint NOT NULL
+  tenant int PRIMARY KEY, day date NOT NULL
 );
 
 -- Live totals; a read sums the shards. dim: tenant, tier, csm, team, rank, band, status, moved. '' = nobody.

@@ -33,7 +33,7 @@ INSERT INTO recheck (tenant, kind, key, since, received)
 SELECT * FROM unnest($1::int[], $2::text[], $3::text[], $4::date[], $5::timestamptz[])
 """
 _NEW_DAY: Final = """
-INSERT INTO tenant_day AS t (tenant, day, rules_version) VALUES ($1, $2, 0)
+INSERT INTO tenant_day AS t (tenant, day) VALUES ($1, $2)
 ON CONFLICT (tenant) DO UPDATE SET day = excluded.day WHERE t.day < excluded.day RETURNING day
 """
 _ASK_ALL: Final = "INSERT INTO recheck (tenant, kind, key, since, received) VALUES ($1, 'all', '', $2, $3)"
