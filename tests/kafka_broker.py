@@ -59,8 +59,14 @@ class JarBroker:
         self._end(signal.SIGKILL, 10)
 
     def pause(self) -> None:
-        """SIGSTOP: connections stay open and nothing answers."""
+        """SIGSTOP: connections stay open and nothing answers. Returns when every thread stands still: the signal
+        alone is only a request, and on a busy machine a thread may answer once more."""
         self._signal(signal.SIGSTOP)
+        deadline = time.monotonic() + 10
+        while self._process is not None and not standing(self._process.pid):
+            if time.monotonic() > deadline:
+                raise BrokerFailed("Kafka does not stand still")
+            time.sleep(0.005)
 
     def resume(self) -> None:
         """SIGCONT after `pause`."""
@@ -107,6 +113,12 @@ class JarBroker:
 
     def _tail(self, lines: int) -> str:
         return "\n".join((self._folder / "broker.log").read_text("utf-8", "replace").splitlines()[-lines:])
+
+
+def standing(pid: int) -> bool:
+    """Whether all threads of a process are stopped (state T in proc(5))."""
+    states = [task.read_text().rpartition(")")[2].split()[0] for task in Path(f"/proc/{pid}/task").glob("*/stat")]
+    return all(state == "T" for state in states)
 
 
 def free_port() -> int:
