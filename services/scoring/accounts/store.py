@@ -9,6 +9,7 @@ _KEY: Final = """
 SELECT coalesce(j.canonical, k.account) FROM scoring.account_key k LEFT JOIN account_join j USING (tenant, account)
 WHERE k.tenant = $1 AND k.account_id = $2
 """
+_ID: Final = "SELECT account_id FROM scoring.account_key WHERE tenant = $1 AND account = $2"
 _ONE: Final = "SELECT * FROM account_state WHERE tenant = $1 AND account_id = $2"
 # The account that stands for a joined id.
 _JOINED: Final = """
@@ -28,6 +29,11 @@ FIRST: Final = (-1, -1, -(2**63), "")
 async def key_of(question: Question, account_id: str) -> int | None:
     """The integer key of an id that any fact has named, of a joined one its stand-in's; or None."""
     return await question.conn.fetchval(_KEY, question.tenant, account_id)
+
+
+async def id_of(question: Question, account: int) -> str:
+    """The id of an account that exists."""
+    return str(await question.conn.fetchval(_ID, question.tenant, account))
 
 
 async def one(question: Question, account_id: str) -> Mapping[str, Any] | None:

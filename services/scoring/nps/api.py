@@ -56,14 +56,13 @@ def nps_routes(desk: Desk) -> APIRouter:
     async def account_nps(
         account_id: str, asker: Annotated[Principal, reader], first: From = None, to: To = None, as_of: AsOf = None
     ) -> Response:
-        """The latest score of each person who answered for it. 404 for an id that no fact has named by then."""
+        """The latest score of each person who answered for it; of joined ids the answers of all, under the id that
+        stands for them. 404 for an id that no fact has named by then."""
         async with desk.question(asker, as_of) as question:
             account = await known_account(question, account_id)
             period = _period(question, first, to)
-            told = await store.tallies(question, period, "account", account)
-            return Json(
-                question.stamped({"account_id": account_id, **_days(period), **counted(told.get(account_id, Tally()))})
-            )
+            [(stands_for, told)] = (await store.account_tally(question, period, account)).items()
+            return Json(question.stamped({"account_id": stands_for, **_days(period), **counted(told)}))
 
     return routes
 

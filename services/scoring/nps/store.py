@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
 
+from services.scoring.accounts.store import id_of
 from services.scoring.asof import Question, past
 from services.scoring.joins.sql import alike
 from services.scoring.nps.rules import Tally
@@ -110,6 +111,13 @@ async def tallies(question: Question, period: Period, by: str, account: int | No
         tally = found.setdefault(row["key"], Tally())
         tally.sent, tally.answered = row["sent"], row["answered"]
     return found
+
+
+async def account_tally(question: Question, period: Period, account: int) -> dict[str, Tally]:
+    """One account's, by the id that stands for it."""
+    told = await tallies(question, period, "account", account)
+    account_id = await id_of(question, account)
+    return {account_id: told.get(account_id, Tally())}
 
 
 async def standings(question: Question, period: Period, accounts: Sequence[str]) -> Mapping[str, Standing]:

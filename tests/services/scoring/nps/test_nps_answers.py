@@ -257,3 +257,16 @@ async def test_figures_equal_the_rules_applied_one_by_one(house: House):
     standing = rules.per_person_and_survey(rules.answers(versions, now))
     listed = (await tenant.get("/v1/responses?limit=500"))["items"]
     assert sorted(one["response_id"] for one in listed) == sorted(one.response_id for one in standing)
+
+
+async def test_a_joined_id_answers_with_the_figure_of_all(house: House):
+    tenant = await house.tenant()
+    await tenant.tell(
+        tenant.response(9, ago(5), "new-id", "ana"),
+        tenant.response(4, ago(4), "old-id", "ben"),
+        tenant.account("new-id", merged_into="old-id"),
+    )
+    for asked in ("old-id", "new-id"):
+        told = await tenant.get(f"/v1/accounts/{asked}/nps")
+        assert (told["account_id"], figure(told)) == ("new-id", by_hand([9, 4]))
+    assert figure(await tenant.past("/v1/accounts/old-id/nps")) == by_hand([9, 4])
