@@ -12,11 +12,13 @@ from services.scoring.asof import Desk
 from services.scoring.assess import Assessor
 from services.scoring.consumer import NAME as CONSUMER
 from services.scoring.consumer import FoldLoop
+from services.scoring.contracts.api import contract_routes
 from services.scoring.coverage.api import coverage_routes
 from services.scoring.directory.api import directory_routes
 from services.scoring.health.api import health_routes
 from services.scoring.matrix.api import matrix_routes
 from services.scoring.nps.api import nps_routes
+from services.scoring.people.api import people_routes
 from services.scoring.positions import Freshness, StoredPositions
 from services.scoring.rules_api.api import settings_routes
 from services.scoring.settings import ScoringSettings
@@ -72,7 +74,7 @@ def _routes(desk: Desk, keyring: Keyring, ready: Ready, clock: Clock) -> ASGIApp
 
     doors = (
         health_routes, account_routes, coverage_routes, matrix_routes, nps_routes, usage_routes, settings_routes,
-        tier_routes, summary_routes, directory_routes,
+        tier_routes, summary_routes, directory_routes, people_routes, contract_routes,
     )  # fmt: skip
     for routes in doors:
         app.include_router(routes(desk))

@@ -289,7 +289,7 @@ class Reader:
             found[row["account"]].append(
                 ContractChange(
                     row["contract_id"], row["id"], row["effective_on"], row["change"],
-                    _reporting(row["acv_after"], row["currency"], self._settings), row["term_end"], row["reason"],
+                    reporting(row["acv_after"], row["currency"], self._settings), row["term_end"], row["reason"],
                 )
             )  # fmt: skip
         return found
@@ -328,7 +328,7 @@ def _usage_at(span: Any, window: Any, last_day: date | None, ids: int, features:
     )  # fmt: skip
 
 
-def _reporting(minor: int, currency: str, settings: TenantSettings) -> int:
+def reporting(minor: int, currency: str, settings: TenantSettings) -> int:
     """In the reporting currency by the rate in force now; money that has lost its rate counts as 0."""
     if currency == settings.currency:
         return minor

@@ -1,0 +1,1 @@
+"""The people of an account: who they are, and what they do and say."""
