@@ -4,6 +4,9 @@ UV := 0.13.9
 BASE := $(firstword $(shell command -v python3.11) $(shell command -v python3) python3)
 PYTHON := .venv/bin/python
 ARGS ?=
+# Much of a test run is waiting: three workers share the files, each with its own PostgreSQL and, if it needs one, Kafka.
+WORKERS ?= 3
+SHARED := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 export UV_PROJECT_ENVIRONMENT := .venv
 export UV_PYTHON := .venv/bin/python
 
@@ -28,7 +31,7 @@ migrate: setup
 # Everything. Kafka is what GENKI_TEST_KAFKA names, else Docker's, else its own jars; the last lines say which.
 test: setup
 	@sh deploy/kafka/obtain-maven.sh
-	$(PYTHON) -m pytest $(ARGS)
+	$(PYTHON) -m pytest $(SHARED) $(ARGS)
 
 # Format, lint, types, import laws, unused parts, and the tests that need neither database nor broker.
 check: setup

@@ -16,9 +16,10 @@ import asyncpg
 import pytest
 
 from shared.embedded import OWNER, AlreadyRunning, EmbeddedPostgres, start_postgres
-from tests.kafka import Broker, NoKafka, described, running_broker, said
+from tests.kafka import Broker, NoKafka, described, merged, running_broker, said
 
 TEMPLATE = "genki_template"
+LONGEST_FIRST = ("slow", "kafka", "database")
 Result = TypeVar("Result")
 
 
@@ -90,18 +91,34 @@ def kafka() -> Iterator[Broker]:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Every test that uses the real broker is marked `kafka` (a body of the log is told by its parameter), every test
-    that uses PostgreSQL `database`: what bears neither mark is over in seconds."""
+    that uses PostgreSQL `database`: what bears neither mark is over in seconds. Files that boot processes or a broker
+    come first: two workers that share the files then end together."""
     for item in items:
         if "postgres" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.database)
         parameters = getattr(getattr(item, "callspec", None), "params", {})
         if "kafka" in getattr(item, "fixturenames", ()) or "kafka" in parameters.values():
             item.add_marker(pytest.mark.kafka)
+    marks = {mark: {item.path for item in items if item.get_closest_marker(mark)} for mark in LONGEST_FIRST}
+    items.sort(key=lambda item: [item.path not in marks[mark] for mark in LONGEST_FIRST])
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker of pytest-xdist hands what it has to say about Kafka to the run that prints."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["kafka"] = list(said)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """What a worker had to say about Kafka; no line twice."""
+    said.extend(line for line in getattr(node, "workeroutput", {}).get("kafka", ()) if line not in said)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Which Kafka the tests ran against, in the last lines."""
-    for line in said:
+    for line in merged(said):
         loud = line.startswith("NO ")
         terminalreporter.write_line(line, red=loud, bold=loud)
 

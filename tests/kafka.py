@@ -135,6 +135,15 @@ def described(broker: Broker) -> str:
     return f"{kinds[type(broker)]} at {broker.bootstrap}"
 
 
+def merged(lines: list[str]) -> list[str]:
+    """The same Kafka at several addresses, one for each worker of a run, is one line."""
+    found: dict[str, list[str]] = {}
+    for line in lines:
+        kind, _, address = line.partition(" at ")
+        found.setdefault(kind, []).extend([address] if address else [])
+    return [f"{kind} at {', '.join(addresses)}" if addresses else kind for kind, addresses in found.items()]
+
+
 def docker_answers() -> bool:
     """Whether a Docker engine answers a ping within two seconds (asked of the bare socket: its library leaks one)."""
     where = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")

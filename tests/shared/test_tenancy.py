@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from shared import tenancy
+from shared import memory, tenancy
 from shared.clock import Clock
 from shared.errors import Unauthorized, Unavailable
 from shared.tenancy import Keyring, Right, may, new_key, parse_key, token_of
@@ -45,7 +45,7 @@ def drawer() -> Drawer:
 def seconds(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The monotonic clock the keyring sees: `seconds[0]`, moved by hand."""
     held = [1000.0]
-    monkeypatch.setattr(tenancy.time, "monotonic", lambda: held[0])
+    monkeypatch.setattr(memory.time, "monotonic", lambda: held[0])
     return held
 
 
@@ -129,7 +129,7 @@ RIGHTS = {
 }
 
 
-@pytest.mark.parametrize(("holder", "rights"), RIGHTS.items(), ids=str)
+@pytest.mark.parametrize(("holder", "rights"), RIGHTS.items(), ids=map(str, RIGHTS))
 def test_each_kind_and_role_has_exactly_its_rights(holder: tuple[str, str | None], rights: set[Right]) -> None:
     assert {right for right in Right if may(*holder, right)} == rights
 
@@ -213,7 +213,7 @@ async def test_the_memory_of_ids_is_bounded_and_strangers_do_not_push_out_holder
             await keyring.verify(new_key("api").text)
     await keyring.verify(key.text)
     assert drawer.asked == 51
-    assert len(keyring._nobody) == 10
+    assert len(keyring._keys.nobody) == 10
 
 
 async def test_many_askers_with_one_key_cost_one_look_up_and_one_leaving_hurts_nobody(drawer: Drawer) -> None:
