@@ -1,14 +1,11 @@
-"""Who is asking: keys and their format, the tenant behind a key, and what each kind and role may do."""
+"""Who is asking: keys and their format, the tenant behind a key or token, and what each kind and role may do."""
 
-import asyncio
 import base64
 import binascii
 import hashlib
 import hmac
 import secrets
-import time
 import zlib
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple, Protocol
@@ -17,8 +14,10 @@ from starlette.requests import HTTPConnection
 
 from shared.clock import Clock
 from shared.errors import Forbidden, Unauthorized
+from shared.memory import Memory
 from shared.postgres import Database, connection
 from shared.rights import KINDS, ROLES, Right, may
+from shared.tokens import Claimed, Tokens, looks_like_one
 
 __all__ = [
     "KINDS", "PRINCIPAL", "ROLES", "Key", "KeyFinder", "Keyring", "NewKey", "Principal", "Right", "check",
@@ -32,6 +31,10 @@ _SECRET_LENGTH: Final = 22  # base62: 130.9 bits
 _CHECKSUM_LENGTH: Final = 6
 _TTL: Final = 4.0  # seconds a look-up is believed; a revocation is effective within 5
 _KNOWN: Final = 10_000  # look-ups remembered of each sort: keys found, ids nobody has
+_TENANT: Final = """
+SELECT tenant, tenant_id, time_zone, currency, access.fx_currencies(tenant) AS fx FROM access.tenant
+WHERE tenant_id = $1
+"""
 
 
 class Key(NamedTuple):
@@ -51,7 +54,8 @@ class NewKey(NamedTuple):
 
 
 class Principal(NamedTuple):
-    """Who asks, by a verified key: the tenant with its zone and currencies, the key's kind and (kind api) role."""
+    """Who asks, by a verified key: the tenant with its zone and currencies, the key's kind and (kind api) role. The
+    bearer of a token asks as a key of kind api would; `key_id` is then `subject@issuer`, which no key's id can be."""
 
     tenant: int
     tenant_id: str
@@ -92,7 +96,7 @@ def hash_secret(secret: str) -> bytes:
 
 
 def token_of(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
-    """The key in `Authorization: Bearer <key>` or Basic (user name), from ASGI headers; None when there is none."""
+    """The key or token in `Authorization: Bearer …` or Basic (user name), from ASGI headers; None without one."""
     for name, value in headers:
         if name == b"authorization":
             scheme, _, rest = value.decode("latin-1").partition(" ")
@@ -106,64 +110,60 @@ class KeyFinder(Protocol):
     async def __call__(self, key_id: str) -> Mapping[str, Any] | None: ...
 
 
-class Keyring:
-    """Verifies keys; look-ups, also the vain ones, are believed for 4 s and asked for once at a time."""
+class TenantFinder(Protocol):
+    """Looks a tenant up by its id: tenant, tenant_id, time_zone, currency, fx; or None."""
 
-    def __init__(self, db: Database | KeyFinder, clock: Clock) -> None:
-        """`db`: the database, or the look-up itself. Expiry goes by `clock`."""
-        self._find: KeyFinder = _finder(db) if isinstance(db, Database) else db
+    async def __call__(self, tenant_id: str) -> Mapping[str, Any] | None: ...
+
+
+class Keyring:
+    """Verifies keys and, where issuers are named, tokens; look-ups are believed for 4 s."""
+
+    def __init__(
+        self,
+        db: Database | KeyFinder,
+        clock: Clock,
+        tokens: Tokens | None = None,
+        find_tenant: TenantFinder | None = None,
+    ) -> None:
+        """`db`: the database, or the look-up of keys itself, then with that of tenants beside it. Expiry of keys goes
+        by `clock`."""
+        if isinstance(db, Database):
+            db, find_tenant = _finder(db), _tenant_finder(db)
+        self._find: KeyFinder = db
         self._clock = clock
-        self._found: OrderedDict[str, tuple[float, _Entry]] = OrderedDict()
-        self._nobody: OrderedDict[str, tuple[float, None]] = OrderedDict()
-        self._asking: dict[str, asyncio.Task[_Entry | None]] = {}
+        self._tokens = tokens if find_tenant is not None else None
+        self._keys = Memory(self._ask, _TTL, _KNOWN)
+        self._tenants = Memory(find_tenant or _nobody, _TTL, _KNOWN)
 
     async def verify(self, token: str | None) -> Principal:
-        """Who holds this key. Raises Unauthorized, or Unavailable when the database cannot be asked."""
+        """Who holds this key or bears this token. Raises Unauthorized, or Unavailable when the database, or an issuer
+        whose keys were never seen, cannot be asked."""
+        if token and self._tokens is not None and looks_like_one(token):
+            return await self._bearer(await self._tokens.claimed(token))
         key = parse_key(token) if token else None
         if key is None:
             raise Unauthorized
-        entry = await self._entry(key.key_id)
+        entry = await self._keys.get(key.key_id)
         if entry is None or not entry.opens(key, self._clock.now()):
             raise Unauthorized
         return entry.principal
 
     def forget(self, key_id: str) -> None:
         """Drops what is remembered of a key: it was made or revoked in this process."""
-        self._found.pop(key_id, None)
-        self._nobody.pop(key_id, None)
-        self._asking.pop(key_id, None)
+        self._keys.forget(key_id)
 
-    async def _entry(self, key_id: str) -> "_Entry | None":
-        now = time.monotonic()
-        for cache in (self._found, self._nobody):
-            held = cache.get(key_id)
-            if held is not None and held[0] > now:
-                return held[1]
-        task = self._asking.get(key_id)
-        if task is None:
-            task = asyncio.ensure_future(self._ask(key_id, now + _TTL))
-            self._asking[key_id] = task
-        return await asyncio.shield(task)  # one asker's disconnect must not fail the others
+    async def _ask(self, key_id: str) -> "_Entry | None":
+        row = await self._find(key_id)
+        return None if row is None else _Entry.of(key_id, row)
 
-    async def _ask(self, key_id: str, until: float) -> "_Entry | None":
-        me = asyncio.current_task()
-        try:
-            row = await self._find(key_id)
-            entry = None if row is None else _Entry.of(key_id, row)
-            if self._asking.get(key_id) is me:  # else forgotten meanwhile: this answer may be too old
-                self._remember(key_id, until, entry)
-            return entry
-        finally:
-            if self._asking.get(key_id) is me:
-                del self._asking[key_id]
-
-    def _remember(self, key_id: str, until: float, entry: "_Entry | None") -> None:
-        self._found.pop(key_id, None)
-        self._nobody.pop(key_id, None)
-        cache: OrderedDict[str, Any] = self._nobody if entry is None else self._found
-        cache[key_id] = (until, entry)
-        if len(cache) > _KNOWN:
-            cache.popitem(last=False)
+    async def _bearer(self, said: Claimed) -> Principal:
+        row = await self._tenants.get(said.tenant_id)
+        if row is None:
+            raise Unauthorized
+        who = {"kind": "api", "role": said.role, "csm_id": said.csm_id, "key_id": f"{said.subject}@{said.issuer}"}
+        where = {name: row[name] for name in ("tenant", "tenant_id", "time_zone", "currency")}
+        return Principal(**where, **who, fx_currencies=frozenset(row["fx"] or ()))
 
 
 class _Entry(NamedTuple):
@@ -223,6 +223,19 @@ def _finder(db: Database) -> KeyFinder:
             return await conn.fetchrow("SELECT * FROM access.find_key($1)", key_id)
 
     return find
+
+
+def _tenant_finder(db: Database) -> TenantFinder:
+    # The workers' role: a request's role may not read the list of tenants.
+    async def find(tenant_id: str) -> Mapping[str, Any] | None:
+        async with connection(db.worker) as conn:
+            return await conn.fetchrow(_TENANT, tenant_id)
+
+    return find
+
+
+async def _nobody(_name: str) -> None:
+    return None
 
 
 def _credential(scheme: str, rest: str) -> str | None:

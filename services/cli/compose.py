@@ -27,6 +27,7 @@ from shared.facts import ALL_TOPICS
 from shared.postgres import Database, DatabaseSettings, NotIsolated, open_database
 from shared.service import Service
 from shared.tenancy import Keyring
+from shared.tokens import Tokens
 
 GATEWAY: Final = "gateway"
 PORTS: Final = {GATEWAY: 8000, "ingest": 8001, "scoring": 8002, "nps": 8003}
@@ -49,7 +50,9 @@ class Parts:
     clock: Clock
 
 
-async def open_parts(house: AsyncExitStack, settings: DatabaseSettings, kafka: str | None, clock: Clock) -> Parts:
+async def open_parts(
+    house: AsyncExitStack, settings: DatabaseSettings, kafka: str | None, clock: Clock, tokens: Tokens | None = None
+) -> Parts:
     """Pools, log and keyring, closed with the house. Raises Refused."""
     try:
         database = await open_database(settings)
@@ -58,7 +61,7 @@ async def open_parts(house: AsyncExitStack, settings: DatabaseSettings, kafka: s
         house.push_async_callback(bus.close)
     except (NotIsolated, BusBroken, BusUnavailable, OSError, asyncpg.PostgresError) as problem:
         raise Refused(f"{type(problem).__name__}: {problem}") from problem
-    return Parts(database, bus, Keyring(database, clock), clock)
+    return Parts(database, bus, Keyring(database, clock, tokens), clock)
 
 
 async def open_services(house: AsyncExitStack, names: Sequence[str], parts: Parts) -> dict[str, Service]:

@@ -17,6 +17,7 @@ from services.cli.report import Refused, tell
 from services.cli.where import Where, stored_offset
 from shared.bus import BusBroken, BusUnavailable
 from shared.bus.kafka.topics import inspect_cluster
+from shared.errors import Unavailable
 from shared.facts import ALL_TOPICS
 from shared.postgres import DatabaseSettings, NotIsolated, open_database
 
@@ -41,6 +42,8 @@ def doctor(*, where: Where | None = None, port: int = 8000, json: Json = False) 
             findings += asyncio.run(_database(settings))
     except Refused as problem:
         findings.append(Finding("database", False, str(problem)))
+    if place.issuers is not None:
+        findings.append(asyncio.run(_issuers(place)))
     if place.kafka is not None:
         findings.append(asyncio.run(_kafka(place.kafka)))
     marks = [f"{'ok   ' if one.good else 'WRONG'} {one.name}: {one.says}" for one in findings]
@@ -109,6 +112,16 @@ async def _kafka(bootstrap: str) -> Finding:
         return f"cluster {cluster.id}, {cluster.partitions} partitions a topic, batch sizes fit"
 
     return await _told("kafka", look)
+
+
+async def _issuers(place: Where) -> Finding:
+    try:
+        tokens = place.tokens()
+        found = {} if tokens is None else await tokens.look()
+    except (Refused, Unavailable) as problem:
+        return Finding("issuers", False, str(problem))
+    told = [f"{issuer}: {keys} keys, {tenants} tenants" for issuer, (keys, tenants) in found.items()]
+    return Finding("issuers", all(keys for keys, _ in found.values()), "; ".join(told))
 
 
 async def _told(name: str, look: Callable[[], Awaitable[str]]) -> Finding:

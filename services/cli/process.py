@@ -65,6 +65,7 @@ async def run(plan: Plan) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as house:
+        tokens = plan.where.tokens()
         sockets = _listen(house, plan)
         settings = await _database(house, plan)
         claim_offset(plan.where.data, plan.clock.offset)
@@ -73,7 +74,7 @@ async def run(plan: Plan) -> None:
             await prepare(settings, plan.where.kafka)
         if stop.is_set():
             return
-        parts = await open_parts(house, settings, plan.where.kafka, plan.clock)
+        parts = await open_parts(house, settings, plan.where.kafka, plan.clock, tokens)
         services = await open_services(house, plan.only, parts)
         log.info("started", services=sorted(services), bus=parts.bus.id, clock_offset=str(plan.clock.offset))
         await _live(plan, services, sockets, settings, stop)

@@ -14,6 +14,7 @@ from services.cli.report import Refused
 from shared.clock import Clock
 from shared.embedded import EmbeddedError, borrowed_postgres, passwords
 from shared.postgres import DatabaseSettings
+from shared.tokens import BadIssuers, Tokens, read_issuers
 
 _UNITS: Final = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 
@@ -29,6 +30,9 @@ class Where:
     ] = None
     kafka: Annotated[
         str | None, Parameter(env_var="GENKI_KAFKA_BOOTSTRAP", help="Kafka as the log: host:port[,host:port].")
+    ] = None
+    issuers: Annotated[
+        Path | None, Parameter(env_var="GENKI_ISSUERS", help="Whose tokens are believed: a JSON file.")
     ] = None
     app_password: Annotated[str | None, Parameter(env_var="GENKI_APP_PASSWORD", show=False)] = None
     worker_password: Annotated[str | None, Parameter(env_var="GENKI_WORKER_PASSWORD", show=False)] = None
@@ -57,6 +61,13 @@ class Where:
     def clock(self) -> Clock:
         """The clock this folder was last run with."""
         return Clock(stored_offset(self.data))
+
+    def tokens(self) -> Tokens | None:
+        """The tokens that are believed beside keys; None where no issuer is named. Raises Refused."""
+        try:
+            return None if self.issuers is None else Tokens(read_issuers(self.issuers), Clock())
+        except BadIssuers as problem:
+            raise Refused(str(problem)) from problem
 
     def url(self) -> str | None:
         """Where `genki up` last said it was ready."""

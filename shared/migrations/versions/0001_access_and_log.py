@@ -108,6 +108,7 @@ def upgrade() -> None:
     op.execute("REVOKE ALL ON FUNCTION access.find_key(text) FROM PUBLIC")
     op.execute(f"GRANT EXECUTE ON FUNCTION access.find_key(text) TO {APP_ROLE}, {WORKER_ROLE}")
     op.execute("REVOKE ALL ON FUNCTION access.fx_currencies(int) FROM PUBLIC")
+    op.execute(f"GRANT EXECUTE ON FUNCTION access.fx_currencies(int) TO {WORKER_ROLE}")
     for function in ("bus.add_days(date, int)", "bus.drop_days(date)"):
         op.execute(f"REVOKE ALL ON FUNCTION {function} FROM PUBLIC")
         op.execute(f"GRANT EXECUTE ON FUNCTION {function} TO {WORKER_ROLE}")
