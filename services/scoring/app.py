@@ -26,6 +26,7 @@ from services.scoring.summary.api import summary_routes
 from services.scoring.tenants import Tenants
 from services.scoring.ticker import Ticker
 from services.scoring.tiers.api import tier_routes
+from services.scoring.timeline.api import timeline_routes
 from services.scoring.usage.api import usage_routes
 from shared.bus import Bus, BusUnavailable
 from shared.clock import Clock
@@ -74,7 +75,7 @@ def _routes(desk: Desk, keyring: Keyring, ready: Ready, clock: Clock) -> ASGIApp
 
     doors = (
         health_routes, account_routes, coverage_routes, matrix_routes, nps_routes, usage_routes, settings_routes,
-        tier_routes, summary_routes, directory_routes, people_routes, contract_routes,
+        tier_routes, summary_routes, directory_routes, people_routes, contract_routes, timeline_routes,
     )  # fmt: skip
     for routes in doors:
         app.include_router(routes(desk))

@@ -29,6 +29,11 @@ def attributes_of(fold: Fold, settings: TenantSettings) -> tuple[dict[str, Any],
     return told, status_at
 
 
+def value_of(field: str, value: str | None, settings: TenantSettings) -> Any:
+    """One stored version of a field as the rules read it; None = cleared, or money that has lost its rate."""
+    return None if value is None else _value(field, msgspec.json.decode(value), settings)
+
+
 def _value(field: str, value: Any, settings: TenantSettings) -> Any:
     if field in _DATES:
         return date.fromisoformat(value)
