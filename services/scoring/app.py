@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from services.scoring.accounts.api import account_routes
+from services.scoring.activity.api import activity_routes
 from services.scoring.asof import Desk
 from services.scoring.assess import Assessor
 from services.scoring.consumer import NAME as CONSUMER
@@ -76,6 +77,7 @@ def _routes(desk: Desk, keyring: Keyring, ready: Ready, clock: Clock) -> ASGIApp
     doors = (
         health_routes, account_routes, coverage_routes, matrix_routes, nps_routes, usage_routes, settings_routes,
         tier_routes, summary_routes, directory_routes, people_routes, contract_routes, timeline_routes,
+        activity_routes,
     )  # fmt: skip
     for routes in doors:
         app.include_router(routes(desk))
