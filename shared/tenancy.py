@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from starlette.requests import HTTPConnection
 
 from shared.clock import Clock
-from shared.errors import Forbidden, Unauthorized
+from shared.errors import Forbidden, Unauthorized, request_id_of
 from shared.memory import Memory
 from shared.postgres import Database, connection
 from shared.rights import KINDS, ROLES, Right, may
@@ -66,6 +66,7 @@ class Principal(NamedTuple):
     currency: str
     fx_currencies: frozenset[str] = frozenset()
     key_id: str = ""
+    request_id: str = ""  # of the request in hand, where the asker was found by `principal`
 
 
 def new_key(kind: str) -> NewKey:
@@ -194,7 +195,7 @@ async def principal(request: HTTPConnection) -> Principal:
     asker = request.scope.get(PRINCIPAL)
     if asker is None:
         asker = await request.app.state.keyring.verify(token_of(request.scope["headers"]))
-        request.scope[PRINCIPAL] = asker
+    request.scope[PRINCIPAL] = asker = asker._replace(request_id=request_id_of(request.scope))
     return asker
 
 

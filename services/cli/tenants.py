@@ -12,8 +12,9 @@ import asyncpg
 
 from services.cli.prepare import prepare, prepared
 from services.cli.report import Refused
-from services.gateway.domain.access import KeyWish, faults_of
+from services.gateway.domain.access import KeyWish, faults_of, told_of
 from services.gateway.store import insert_key, page_of_keys, revoke_key
+from shared.audit import record_command
 from shared.clock import zone
 from shared.money import minor_digits
 from shared.postgres import APP_ROLE, Connection, DatabaseSettings, begin, role_url
@@ -25,6 +26,9 @@ INSERT INTO access.tenant (tenant_id, name, time_zone, currency, created_at) VAL
 RETURNING tenant
 """
 _FIND: Final = "SELECT tenant, tenant_id, time_zone, currency FROM access.tenant WHERE tenant_id = $1"
+
+
+_HOLDER: Final = "SELECT tenant FROM access.key WHERE key_id = $1"
 
 
 class NewTenant(NamedTuple):
@@ -55,8 +59,10 @@ async def create_tenant(
         keys = {title: new_key(wish.kind) for title, wish in _FIRST_KEYS.items()}
         async with conn.transaction():
             tenant = await conn.fetchval(_INSERT, tenant_id, name, time_zone, currency, now)
+            await record_command(conn, tenant, now, "tenant.create", tenant_id, time_zone=time_zone, currency=currency)
             for title, key in keys.items():
                 await insert_key(conn, tenant, key, _FIRST_KEYS[title], now)
+                await record_command(conn, tenant, now, "key.create", key.key_id, **told_of(_FIRST_KEYS[title]))
     finally:
         await conn.close()
     return NewTenant(tenant, tenant_id, name, time_zone, currency, {title: key.text for title, key in keys.items()})
@@ -69,6 +75,7 @@ async def create_key(settings: DatabaseSettings, tenant_id: str, wish: KeyWish, 
     key = new_key(wish.kind)
     async with tenant_connection(settings, tenant_id) as (conn, tenant):
         await insert_key(conn, tenant, key, wish, now)
+        await record_command(conn, tenant, now, "key.create", key.key_id, **told_of(wish))
     return key
 
 
@@ -83,8 +90,12 @@ async def end_key(settings: DatabaseSettings, key_id: str, now: datetime) -> Non
     """Revokes a key of whatever tenant; effective within 5 s. Raises Refused when there is none."""
     conn = await asyncpg.connect(settings.url)
     try:
-        if not await prepared(conn) or not await revoke_key(conn, key_id, now):
+        tenant = await conn.fetchval(_HOLDER, key_id) if await prepared(conn) else None
+        if tenant is None:
             raise Refused(f"there is no key {key_id}")
+        async with conn.transaction():
+            await revoke_key(conn, key_id, now)
+            await record_command(conn, tenant, now, "key.revoke", key_id)
     finally:
         await conn.close()
 

@@ -12,10 +12,11 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from services.gateway import docs
-from services.gateway.domain.access import RULES, KeyWish, faults_of
+from services.gateway.domain.access import RULES, KeyWish, faults_of, told_of
 from services.gateway.domain.documents import merge
 from services.gateway.store import insert_key, page_of_keys, revoke_key
 from services.gateway.upstream import Upstream, ask
+from shared.audit import record
 from shared.clock import Clock, from_micros, to_micros
 from shared.errors import Invalid, NotFound, Unavailable
 from shared.http import Json, decode_cursor, encode_cursor, fingerprint, listing, parse_limit
@@ -86,6 +87,7 @@ def key_routes(database: Database, keyring: Keyring, clock: Clock) -> APIRouter:
         key = new_key(wish.kind)
         async with tenant_transaction(database.app, asker.tenant) as conn:
             await insert_key(conn, asker.tenant, key, wish, now)
+            await record(conn, asker, now, "key.create", key.key_id, **told_of(wish))
         keyring.forget(key.key_id)
         _log.info("key_made", tenant=asker.tenant, by=asker.key_id, key_id=key.key_id, kind=wish.kind, role=wish.role)
         return Json({"id": key.key_id, **wish._asdict(), "created_at": now, "revoked_at": None, "key": key.text}, 201)
@@ -103,6 +105,8 @@ def key_routes(database: Database, keyring: Keyring, clock: Clock) -> APIRouter:
     async def revoke(asker: Admin, key_id: str) -> Response:
         async with tenant_transaction(database.app, asker.tenant) as conn:
             known = "\0" not in key_id and await revoke_key(conn, key_id, clock.now())
+            if known:
+                await record(conn, asker, clock.now(), "key.revoke", key_id)
         if not known:
             raise NotFound
         keyring.forget(key_id)

@@ -11,6 +11,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.gateway.api import Description, key_routes, summary_route
+from services.gateway.audit import audit_routes
 from services.gateway.domain.access import Rule, Table
 from services.gateway.settings import GatewaySettings
 from services.gateway.upstream import Inside, Outside, Upstream, state_of
@@ -95,6 +96,7 @@ def _own(
     app.state.keyring = keyring
     front(app, NAME)
     app.include_router(key_routes(database, keyring, clock))
+    app.include_router(audit_routes(database, clock))
     app.include_router(summary_route(behind))
     description = Description(behind, app.openapi(), settings.document_seconds)
     told = [Route("/openapi.json", description.json), Route("/docs", description.page)]

@@ -47,7 +47,7 @@ async def open_ingest(
     async def ready() -> Mapping[str, str]:
         return {"log": await _log_state(bus), "database": await _database_state(database)}
 
-    sheets = SheetRoutes(Imports(settings, publisher, clock, bus.partitions), keyring)
+    sheets = SheetRoutes(Imports(settings, publisher, clock, bus.partitions, database))
     app = Starlette(routes=[*api.routes(), *sheets.routes(), *health_routes(ready, clock)])
     app.state.keyring = keyring
     front(app, "ingest", _limit(settings))

@@ -9,8 +9,10 @@ from services.ingest.domain.verdict import Door, Line, Rejected, to_lines
 from services.ingest.handlers import ITEMS, REJECTED
 from services.ingest.publisher import Publisher
 from services.ingest.settings import IngestSettings
+from shared.audit import record
 from shared.clock import Clock, zone
 from shared.errors import TooLarge
+from shared.postgres import Database, tenant_transaction
 from shared.sheets import BadCell, Limits, Plan, Report, open_sheet, told_by
 from shared.tenancy import Principal
 
@@ -21,9 +23,12 @@ _AT_ONCE: Final = 2_000  # facts handed to the log together
 class Imports:
     """Sheets become facts. A sheet is judged whole before anything is published."""
 
-    def __init__(self, settings: IngestSettings, publisher: Publisher, clock: Clock, partitions: int) -> None:
+    def __init__(
+        self, settings: IngestSettings, publisher: Publisher, clock: Clock, partitions: int, database: Database
+    ) -> None:
         """`partitions`: of each topic of the log."""
         self._settings, self._publisher, self._clock, self._partitions = settings, publisher, clock, partitions
+        self._database = database
         self._slots = asyncio.Semaphore(settings.imports_at_once)
 
     async def take(self, asker: Principal, kind: str, file: IO[bytes], plan: Plan, *, dry_run: bool) -> dict[str, Any]:
@@ -34,11 +39,19 @@ class Imports:
             rows = Rows(KINDS[kind], door, zone(asker.time_zone))
             report, lines = await asyncio.to_thread(self._judge, file, plan, rows)
             if not dry_run:
+                if lines:
+                    await self._audit(asker, kind, report)
                 for first in range(0, len(lines), _AT_ONCE):
                     await self._publisher.publish(lines[first : first + _AT_ONCE], door.received)
                 ITEMS.labels("imports", "accepted").inc(report.accepted)
                 ITEMS.labels("imports", "rejected").inc(report.refused)
             return report.answer()
+
+    async def _audit(self, asker: Principal, kind: str, report: Report) -> None:
+        """Before the first fact is sent: nothing comes onto the log without its row, whatever breaks after."""
+        told = {"rows_read": report.accepted + report.refused, "accepted": report.accepted, "rejected": report.refused}
+        async with tenant_transaction(self._database.app, asker.tenant) as conn:
+            await record(conn, asker, self._clock.now(), f"import.{kind}", kind, **told)
 
     def _judge(self, file: IO[bytes], plan: Plan, rows: Rows) -> tuple[Report, list[Line]]:
         sheet = open_sheet(file, Limits(rows=self._settings.import_rows, unpacked=self._settings.import_unpacked_bytes))

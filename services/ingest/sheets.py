@@ -13,7 +13,7 @@ from shared.errors import NotFound
 from shared.http import params
 from shared.http.answers import Json
 from shared.sheets import parse_plan
-from shared.tenancy import PRINCIPAL, Keyring, Right, check, token_of
+from shared.tenancy import Right, check, principal
 
 IN_MEMORY: Final = 8_000_000  # bytes of a file; a larger one goes to disk
 _YES_NO: Final = {"true": True, "1": True, "false": False, "0": False, "": False}
@@ -22,8 +22,8 @@ _YES_NO: Final = {"true": True, "1": True, "false": False, "0": False, "": False
 class SheetRoutes:
     """`POST /v1/imports/{accounts,people,contacts,contracts}`."""
 
-    def __init__(self, imports: Imports, keyring: Keyring) -> None:
-        self._imports, self._keyring = imports, keyring
+    def __init__(self, imports: Imports) -> None:
+        self._imports = imports
 
     def routes(self) -> list[Route]:
         """The one route."""
@@ -31,8 +31,7 @@ class SheetRoutes:
 
     async def take(self, request: Request) -> Response:
         """`{rows_read, accepted, rejected: [{line, reason, code}], warnings}` when the rows are on the log."""
-        asker = await self._keyring.verify(token_of(request.scope["headers"]))
-        request.scope[PRINCIPAL] = asker
+        asker = await principal(request)
         check(asker, Right.IMPORT)
         kind = KINDS.get(request.path_params["kind"])
         if kind is None:

@@ -9,6 +9,7 @@ from services.nps import store
 from services.nps.domain.answers import UNNAMED, Draft, draft, to_facts
 from services.nps.settings import NpsSettings
 from shared import facts
+from shared.audit import record
 from shared.bus import Bus, BusUnavailable, Outgoing, Place, cut
 from shared.clock import Clock, zone
 from shared.errors import Fault, Invalid, Unavailable
@@ -77,6 +78,9 @@ class Imports:
             if new and make:
                 await store.make_surveys(conn, asker.tenant, new, self._clock.now())
                 known = await store.surveys_named(conn, asker.tenant, names)
+            if read.drafts and make:
+                told = {"accepted": read.report.accepted, "rejected": read.report.refused, "new_surveys": len(new)}
+                await record(conn, asker, self._clock.now(), "import.responses", "responses", **told)
         if UNNAMED in names:
             read.report.warnings.append(f"rows that name no survey belong to the survey {UNNAMED}")
         read.report.warnings += [f"new survey: {name}" for name in new if name != UNNAMED]

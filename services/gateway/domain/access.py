@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from shared.refusals import Fault
 from shared.rights import KINDS, ROLES, Right
@@ -56,9 +56,10 @@ _TABLE: Final[tuple[tuple[str, Right | None, str, tuple[str, ...]], ...]] = (
         "/v1/health/models/{model_id}/simulate", "/v1/health/models/{model_id}/publish", "/v1/webhooks",
     )),
     ("scoring", _MANAGE, "PUT", ("/v1/settings",)),
-    ("scoring", _MANAGE, "GET", ("/v1/audit", "/v1/webhooks")),
+    ("gateway", _MANAGE, "GET", ("/v1/audit",)),
+    ("scoring", _MANAGE, "GET", ("/v1/webhooks",)),
     ("scoring", _ADMIN, "POST", ("/v1/people/{person_id}/erase",)),
-    ("nps", _READ, "GET", ("/v1/surveys", "/v1/surveys/{survey_id}")),
+    ("nps", _READ, "GET", ("/v1/surveys", "/v1/surveys/{survey_id}", "/v1/surveys/{survey_id}/invitations")),
     ("nps", _MANAGE, "POST", ("/v1/surveys", "/v1/surveys/{survey_id}/close")),
     ("nps", _WORK, "POST", ("/v1/surveys/{survey_id}/invitations",)),
     ("nps", OPEN, "GET HEAD POST", ("/s/{token}", "/u/{token}")),
@@ -123,6 +124,11 @@ class KeyWish(NamedTuple):
     csm_id: str | None = None
     label: str | None = None
     expires_at: datetime | None = None
+
+
+def told_of(wish: KeyWish) -> dict[str, Any]:
+    """What the audit log says of a key that was made; its label is free text and stays with the key."""
+    return {"kind": wish.kind, "role": wish.role, "csm_id": wish.csm_id, "expires_at": wish.expires_at}
 
 
 def faults_of(wish: KeyWish, now: datetime) -> list[Fault]:

@@ -26,6 +26,7 @@ from services.scoring.health.store import end_override, feature_users, give_over
 from services.scoring.nps import store as nps_store
 from services.scoring.nps.rules import Tally
 from services.scoring.state import health_document
+from shared.audit import record
 from shared.errors import Conflict, Fault, Invalid, NotFound
 from shared.http import Json, parse_as_of, parse_day
 from shared.http.params import refuse
@@ -128,6 +129,8 @@ def _overrides(routes: APIRouter, desk: Desk) -> None:
         given = _given(wish, asker, now)
         async with tenant_transaction(desk.database.worker, asker.tenant) as conn:
             await give_override(conn, asker.tenant, row["account"], given, now, today)
+            told = {"band": given.band, "expires_at": given.expires_at}
+            await record(conn, asker, now, "health_override.create", row["account_id"], **told)
         log.info("health_overridden", tenant=asker.tenant, band=given.band, by=asker.key_id)
         return Json(_shown(row["account_id"], given, now, None), 201)
 
@@ -138,8 +141,9 @@ def _overrides(routes: APIRouter, desk: Desk) -> None:
         row, today = await _to_override(desk, asker, account_id)
         async with tenant_transaction(desk.database.worker, asker.tenant) as conn:
             found = await end_override(conn, asker.tenant, row["account"], _author(asker), now, today)
-        if found is None:
-            raise NoOverride
+            if found is None:
+                raise NoOverride
+            await record(conn, asker, now, "health_override.end", row["account_id"], band=found["band"])
         log.info("health_override_ended", tenant=asker.tenant, by=asker.key_id)
         held = Override(found["band"], found["reason"], found["author"], found["expires_at"])
         return Json(_shown(row["account_id"], held, found["at"], now))

@@ -9,7 +9,8 @@ from fastapi.responses import Response
 from services.scoring.asof import Desk, base_settings
 from services.scoring.rulebook import read_settings
 from services.scoring.rules_api import store
-from services.scoring.rules_api.rules import changed
+from services.scoring.rules_api.rules import changed, told_of
+from shared.audit import record
 from shared.http import Json
 from shared.postgres import tenant_transaction
 from shared.tenancy import Principal, Right, require
@@ -46,6 +47,8 @@ def settings_routes(desk: Desk) -> APIRouter:
             if wished != settings:
                 version += 1
                 await store.save(conn, asker.tenant, version, wished, asker.key_id, desk.clock.now())
+                told = told_of(settings, wished)
+                await record(conn, asker, desk.clock.now(), "settings.change", "settings", version=version, **told)
                 log.info(
                     "settings_changed", tenant=asker.tenant, version=version, by=asker.key_id, keys=sorted(changes)
                 )

@@ -9,6 +9,9 @@ from shared.refusals import Conflict, Fault, Invalid, pointer
 from shared.tenant_settings import TenantSettings, problems, replace_sections
 
 FIXED: Final = ("time_zone", "currency")
+OPENLY: Final = frozenset((
+    "fx", "coverage", "tiers", "rank", "tenure", "priorities", "churn_targets", "silent_churn", "value_features",
+))  # fmt: skip  # what the audit log shows; a new part of the settings is withheld until it is named here
 
 
 class FixedAtCreation(Conflict):
@@ -31,6 +34,21 @@ def changed(settings: TenantSettings, changes: dict[str, Any]) -> TenantSettings
         message = "Chosen when the tenant is made; it does not change."
         raise FixedAtCreation(errors=[Fault(f"/{name}", "fixed_at_creation", message) for name in moved])
     return wished
+
+
+def told_of(before: TenantSettings, after: TenantSettings) -> dict[str, dict[str, Any]]:
+    """What the audit log says of a change: the top-level keys that differ, as they were and are. What may hold an
+    address, a name or a secret is only named."""
+    was, now = before.document(), after.document()
+    keys = sorted(key for key in was.keys() | now.keys() if was.get(key) != now.get(key))
+    return {
+        "before": {key: _shown(key, was.get(key)) for key in keys},
+        "after": {key: _shown(key, now.get(key)) for key in keys},
+    }
+
+
+def _shown(key: str, value: Any) -> Any:
+    return value if key in OPENLY or value is None else "withheld"
 
 
 def nul_paths(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:

@@ -15,6 +15,7 @@ from services.scoring.asof import Desk, Question, amounts_at, base_settings
 from services.scoring.rulebook import read_settings
 from services.scoring.tiers import answers, shapes, store
 from services.scoring.tiers.rules import chosen, loads_of, propose
+from shared.audit import record
 from shared.clock import from_micros, to_micros
 from shared.errors import Conflict, NotFound
 from shared.http import Json, decode_cursor, encode_cursor, fingerprint, listing, parse_limit
@@ -67,6 +68,8 @@ def _reviews(routes: APIRouter, desk: Desk) -> None:
             found = propose(await store.valued(question), question.terms.settings.tiers)
             review_id, author, now = uuid4().hex, asker.key_id, desk.clock.now()
             await store.save_review(question.conn, asker.tenant, review_id, question.at, found, author, now)
+            told = {"as_of": question.at, "n": found.n, "moves": len(found.moves)}
+            await record(question.conn, asker, now, "tier_review.create", review_id, **told)
             row = await store.review(question.conn, asker.tenant, review_id)
             return Json(answers.review(row, question.terms.settings), 201)
 
@@ -106,6 +109,9 @@ def _publication(routes: APIRouter, desk: Desk) -> None:
             amounts = _publishable(row, wish, settings)
             effective_from, now = wish.effective_from, desk.clock.now()
             await store.publish(conn, asker.tenant, review_id, effective_from, amounts, wish.note, asker.key_id, now)
+            high, low = amounts
+            told = {"effective_from": effective_from, "high_minor_units": high, "low_minor_units": low}
+            await record(conn, asker, now, "tier_review.publish", review_id, **told)
             row = await store.review(conn, asker.tenant, review_id)
         log.info("tiers_published", tenant=asker.tenant, review_id=review_id, by=asker.key_id)
         return Json(answers.review(row, settings))

@@ -1,4 +1,4 @@
-"""Tenants and keys, and the log with the positions of its consumers."""
+"""Tenants, keys and the audit log, and the log with the positions of its consumers."""
 
 from alembic import op
 
@@ -20,6 +20,12 @@ CREATE TABLE access.key (
   expires_at timestamptz, revoked_at timestamptz
 );
 CREATE INDEX ON access.key (tenant, created_at);
+-- Rows are added and read, by neither role changed or deleted; the boot check looks.
+CREATE TABLE access.audit (
+  tenant int NOT NULL, seq bigint GENERATED ALWAYS AS IDENTITY, at timestamptz NOT NULL,
+  actor text COLLATE "C" NOT NULL, actor_kind text NOT NULL, role text, action text COLLATE "C" NOT NULL,
+  target text COLLATE "C" NOT NULL, summary jsonb NOT NULL, request_id text NOT NULL, PRIMARY KEY (tenant, seq)
+);
 
 CREATE TABLE bus.head (
   topic text NOT NULL, part int NOT NULL, next bigint NOT NULL DEFAULT 0, PRIMARY KEY (topic, part)
@@ -98,6 +104,9 @@ def upgrade() -> None:
             op.execute(statement)
     for statement in policy("access.key"):
         op.execute(statement)
+    for statement in policy("access.audit", "SELECT, INSERT"):
+        op.execute(statement)
+    op.execute(f"REVOKE UPDATE, DELETE ON access.audit FROM {WORKER_ROLE}")
     op.execute("CREATE POLICY owner ON access.key TO CURRENT_USER USING (true) WITH CHECK (true)")
     op.execute(f"GRANT SELECT ON access.tenant TO {WORKER_ROLE}")
     for table in ("head", "log", "position", "outbox", "setting"):

@@ -51,7 +51,7 @@ EXPECTED: dict[str, tuple[str, set[Holder]]] = {
     "PUT /v1/settings": ("scoring", MANAGERS),
     "POST /v1/health/models": ("scoring", MANAGERS),
     "POST /v1/people/p1/erase": ("scoring", {ADMIN}),
-    "GET /v1/audit": ("scoring", MANAGERS),
+    "GET /v1/audit": ("gateway", MANAGERS),
     "POST /v1/surveys": ("nps", MANAGERS),
     "GET /s/token": ("nps", ANYONE),
     "HEAD /s/token": ("nps", ANYONE),
