@@ -48,6 +48,7 @@ def day_of(instant: datetime, tz: ZoneInfo) -> date:
     return instant.astimezone(tz).date()
 
 
+@lru_cache(maxsize=4096)
 def start_of_day(day: date, tz: ZoneInfo) -> datetime:
     """00:00 of a day in a zone, as UTC; where a clock change skips midnight, the first instant of the day."""
     local = datetime(day.year, day.month, day.day, tzinfo=tz)

@@ -1,14 +1,17 @@
-"""What is known of one account at an instant T, and of its tenant: the input of every rule."""
+"""What is known of one account at an instant T, and of its tenant: the input of every rule.
+
+Structs and not dataclasses, here and in what the rules give back: thousands are made a second, at a tenth of the cost.
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from msgspec import Struct, field
 
-@dataclass(frozen=True, slots=True)
-class Touch:
+
+class Touch(Struct, frozen=True):
     """The latest contact of one (channel, outcome) at or before T."""
 
     at: datetime
@@ -18,8 +21,7 @@ class Touch:
     csm_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
+class Planned(Struct, frozen=True):
     """The next contact that is planned after T and neither replaced nor cancelled."""
 
     at: datetime
@@ -27,8 +29,7 @@ class Planned:
     csm_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ContractChange:
+class ContractChange(Struct, frozen=True):
     """One contract fact with `effective_on` on or before T's day. `acv_after` in reporting minor units."""
 
     contract_id: str
@@ -40,8 +41,7 @@ class ContractChange:
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PersonScore:
+class PersonScore(Struct, frozen=True):
     """The latest scored response of one person to this account at T."""
 
     person_id: str
@@ -50,8 +50,7 @@ class PersonScore:
     day: date
 
 
-@dataclass(frozen=True, slots=True)
-class UsageAt:
+class UsageAt(Struct, frozen=True):
     """Usage of one account at the end of T's day D. A window of n days is (D - n, D]."""
 
     first_day: date | None = None
@@ -65,8 +64,7 @@ class UsageAt:
     ids: int = 0  # distinct persons, as the rank axis counts them
 
 
-@dataclass(frozen=True, slots=True)
-class AccountAt:
+class AccountAt(Struct, frozen=True):
     """Everything the rules need of one account at T. `attributes` holds the values in force at T (absent = never told
     or cleared): name, status, customer_since (date), acv and potential_acv (int, minor units), seats, plan, industry,
     csm_id, parent_id, features (list), renewal_on (date), traits (dict)."""
@@ -87,8 +85,7 @@ class AccountAt:
     tier_exception: str | None = None  # the tier of an approved exception that holds at T
 
 
-@dataclass(frozen=True, slots=True)
-class Override:
+class Override(Struct, frozen=True):
     """A manual band in force at T; it never hides the computed one."""
 
     band: str
@@ -97,8 +94,7 @@ class Override:
     expires_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Amounts:
+class Amounts(Struct, frozen=True):
     """The tier amounts in force, in minor units; None where no account has a value."""
 
     high: int | None
@@ -106,8 +102,7 @@ class Amounts:
     provisional: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(Struct, frozen=True):
     """T itself, and what the tenant's facts say by then. `first_usage_day` and `first_contact_at` are the tenant's
     earliest, None when none lies at or before T."""
 

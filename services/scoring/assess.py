@@ -8,7 +8,7 @@ the fold and is deleted here in the same transaction as the figures.
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Any, Final
 
 import structlog
@@ -24,16 +24,15 @@ from services.scoring.joins.store import account_members
 from services.scoring.rulebook import AGO, Terms, read_terms
 from services.scoring.state import (
     COUNTER,
+    OLD_COLUMNS,
     STANDING,
-    STATE_COLUMNS,
     UPSERT_STATE,
     Row,
     difference,
     row_of,
-    same_state,
 )
 from services.scoring.tenants import Tenants
-from shared.clock import Clock
+from shared.clock import Clock, day_of
 from shared.errors import Unavailable
 from shared.metrics import ACCOUNTS_ASSESSED, ASSESS_SECONDS
 from shared.postgres import Connection, Database, connection, tenant_transaction
@@ -49,10 +48,11 @@ _TAKE: Final = """
 DELETE FROM dirty WHERE ctid = ANY (ARRAY(SELECT ctid FROM dirty WHERE shard = ANY($1) ORDER BY received LIMIT $2))
 RETURNING tenant, account, received, since
 """
-_OLD: Final = f"SELECT {', '.join(STATE_COLUMNS)} FROM account_state WHERE tenant = $1 AND account = ANY($2)"
+_OLD: Final = f"SELECT {', '.join(OLD_COLUMNS)} FROM account_state WHERE tenant = $1 AND account = ANY($2)"
 _STANDING: Final = (
     "SELECT account, ago, day, value, tier, score, band FROM standing WHERE tenant = $1 AND account = ANY($2)"
 )
+_FIRST_USAGE: Final = "SELECT min(first_day) FROM account_user WHERE tenant = $1 AND account = ANY($2)"
 _FIRST_CONTACT: Final = "SELECT min(at) FROM contact WHERE tenant = $1 AND account = ANY($2) AND at <= $3"
 _FIRSTS: Final = """
 INSERT INTO first_facts AS f (tenant, usage_day, contact_at) VALUES ($1, $2, $3)
@@ -92,9 +92,8 @@ class Assessor:
         return taken
 
     async def _shards(self, shards: Sequence[int]) -> int:
-        async with tenant_transaction(self._database.worker) as conn:
-            # A crash that loses this commit loses the deletion from `dirty` with it: all is judged again.
-            await conn.execute("SET LOCAL synchronous_commit = off")
+        # A crash that loses this commit loses the deletion from `dirty` with it: all is judged again.
+        async with tenant_transaction(self._database.worker, durable=False) as conn:
             taken = await self._take(conn, shards)
             for tenant, waiting in taken.items():
                 with ASSESS_SECONDS.time():
@@ -117,7 +116,7 @@ class Assessor:
         terms = await read_terms(conn, tenant, self._tenants.terms[tenant].base)
         now = self._clock.now()
         moments = terms.moments(now)
-        if await self._first_facts(conn, terms, sorted(waiting.since), moments[0]):
+        if await self._first_facts(conn, terms, waiting, moments[0]):
             await conn.execute(_RECHECK, tenant, "all", EVER, waiting.received)
         round_ = Round(conn, terms, moments, waiting, now)
         absorbed = await round_.absorb() if terms.joined.accounts else False
@@ -125,16 +124,23 @@ class Assessor:
         if await round_.run() or absorbed:
             await conn.execute(_RECHECK, tenant, "money", moments[0].day, waiting.received)
 
-    async def _first_facts(self, conn: Connection, terms: Terms, accounts: list[int], now: Moment) -> bool:
-        """Whether the tenant's earliest usage or contact is earlier than was known: then all its accounts differ."""
-        usage = await conn.fetchval(
-            "SELECT min(first_day) FROM account_user WHERE tenant = $1 AND account = ANY($2)", terms.tenant, accounts
-        )
-        contact = await conn.fetchval(_FIRST_CONTACT, terms.tenant, accounts, now.at)
+    async def _first_facts(self, conn: Connection, terms: Terms, waiting: "Waiting", now: Moment) -> bool:
+        """Whether the tenant's earliest usage or contact is earlier than was known: then all its accounts differ. What
+        reaches back to no earlier day cannot be."""
+        tenant, accounts, since = terms.tenant, sorted(waiting.since), min(waiting.since.values())
+        usage = contact = None
+        if _may_precede(since, terms.first_usage_day):
+            usage = await conn.fetchval(_FIRST_USAGE, tenant, accounts)
+        if _may_precede(since, terms.first_contact_at and day_of(terms.first_contact_at, terms.tz)):
+            contact = await conn.fetchval(_FIRST_CONTACT, tenant, accounts, now.at)
         earlier = _earlier(usage, terms.first_usage_day) or _earlier(contact, terms.first_contact_at)
         if earlier:
-            await conn.execute(_FIRSTS, terms.tenant, usage, contact)
+            await conn.execute(_FIRSTS, tenant, usage, contact)
         return earlier
+
+
+def _may_precede(since: date, known: date | None) -> bool:
+    return known is None or since <= known
 
 
 def _earlier(found: Any, known: Any) -> bool:
@@ -169,21 +175,22 @@ class Round:
 
     async def run(self) -> bool:
         """Judges and writes; whether any account's money, standing or tier order changed at one of the moments."""
-        accounts = sorted(self.waiting.since)
-        kept = await self._kept(accounts)
+        kept = await self._kept(sorted(self.waiting.since))
         live: dict[int, Assessment] = {}
-        stands: dict[tuple[int, int], Stand] = {}
+        standing: dict[tuple[int, int], tuple] = {}
         for ago in AGO:
-            stale = [key for key in accounts if self._stale(key, ago, kept) and not self._absent(key, ago, kept)]
-            at = await self._reader(ago).accounts(stale) if stale else {}
+            stale = self._stale(ago, kept)
+            asked = [account for account in stale if not self._absent(account, ago, kept)]
+            at = await self._reader(ago).accounts(asked) if asked else {}
             rules = self.terms.live_rules(ago, self.moments[ago])
             if ago == 0:
                 live = {key: assess(one, self.moments[ago], rules) for key, one in at.items()}
-                stands.update({(key, ago): stand_of(one) for key, one in live.items()})
+                stands = {key: stand_of(one) for key, one in live.items()}
             else:
-                stands.update({(key, ago): stand_at(one, self.moments[ago], rules) for key, one in at.items()})
+                stands = {key: stand_at(one, self.moments[ago], rules) for key, one in at.items()}
+            for account in stale:
+                standing[account, ago] = self._standing(account, ago, stands.get(account, ABSENT))
             await asyncio.sleep(0)
-        standing = self._standings(stands, kept)
         changed_money = _money_changed(kept, standing)
         await merge(self.conn, STANDING, (row for key, row in standing.items() if kept.get(key) != row))
         await self._write(live, {**kept, **standing})
@@ -213,10 +220,13 @@ class Round:
     def _reader(self, ago: int) -> Reader:
         return Reader(self.conn, self.terms, self.moments[ago])
 
-    def _stale(self, account: int, ago: int, kept: Mapping[tuple[int, int], tuple]) -> bool:
+    def _stale(self, ago: int, kept: Mapping[tuple[int, int], tuple]) -> list[int]:
         """Now is always judged again; an earlier day only when a change reaches back to it, or the days moved on."""
-        row, day = kept.get((account, ago)), self.moments[ago].day
-        return ago == 0 or row is None or row[3] != day or self.waiting.since[account] <= day
+        since, day = self.waiting.since, self.moments[ago].day
+        if ago == 0:
+            return sorted(since)
+        rows = ((account, kept.get((account, ago))) for account in sorted(since))
+        return [account for account, row in rows if row is None or row[3] != day or since[account] <= day]
 
     def _absent(self, account: int, ago: int, kept: Mapping[tuple[int, int], tuple]) -> bool:
         """Whether it surely did not exist then: never judged before, and every fact of it is of a later day."""
@@ -227,19 +237,10 @@ class Round:
         rows = await self.conn.fetch(_STANDING, tenant, accounts)
         return {(row["account"], row["ago"]): (tenant, *row) for row in rows}
 
-    def _standings(
-        self, stands: Mapping[tuple[int, int], Stand], kept: Mapping[tuple[int, int], tuple]
-    ) -> dict[tuple[int, int], tuple]:
-        """The rows of `standing` judged again; an account that did not exist then has no value and no score."""
-        rows: dict[tuple[int, int], tuple] = {}
-        for ago in AGO:
-            day = self.moments[ago].day
-            for account in self.waiting.since:
-                if self._stale(account, ago, kept):
-                    one = stands.get((account, ago), ABSENT)
-                    band = one.band or "none"
-                    rows[account, ago] = (self.terms.tenant, account, ago, day, one.value, one.tier, one.score, band)
-        return rows
+    def _standing(self, account: int, ago: int, one: Stand) -> tuple:
+        """A row of `standing`; an account that did not exist then has no value and no score."""
+        tenant, day = self.terms.tenant, self.moments[ago].day
+        return tenant, account, ago, day, one.value, one.tier, one.score, one.band or "none"
 
     async def _write(self, live: Mapping[int, Assessment], standing: Mapping[tuple[int, int], tuple]) -> None:
         old = {row["account"]: row for row in await self.conn.fetch(_OLD, self.terms.tenant, sorted(live))}
@@ -247,7 +248,7 @@ class Round:
         changed = {
             account: row
             for account, row in rows.items()
-            if account not in old or not same_state(_utc(old[account]), row)
+            if account not in old or old[account]["digest"] != row["digest"]
         }
         await keep_day(self.conn, self.terms.tenant, old, self.moments[1].day, self.moments[1].at)
         await merge(self.conn, UPSERT_STATE, (tuple(row.values()) for row in changed.values()))
@@ -280,7 +281,3 @@ class Round:
 def _money_changed(kept: Mapping[tuple[int, int], tuple], standing: Mapping[tuple[int, int], tuple]) -> bool:
     """Whether the order of values that provisional amounts are read from is another one."""
     return any((kept[key][4] if key in kept else 0) != row[4] for key, row in standing.items())
-
-
-def _utc(row: Any) -> dict[str, Any]:
-    return {name: value.astimezone(UTC) if isinstance(value, datetime) else value for name, value in row.items()}

@@ -1,9 +1,12 @@
 """All rules of one account put together: from what is known at T to what every list and answer needs. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from services.scoring.account import AccountAt, Amounts, Moment, Override, Planned, Touch
 from services.scoring.coverage.rules import Coverage, contacted, coverage
@@ -29,8 +32,7 @@ class Rulebook:
     amounts: Amounts
 
 
-@dataclass(frozen=True, slots=True)
-class Assessment:
+class Assessment(Struct, frozen=True):
     """One account at T. Money in minor units of the reporting currency; a churned account has no tier, no cell and no
     score; `covered` and `due_at` None when not eligible; `dimensions` as the API shows them; changes None until
     `with_changes`, or where either score is missing."""
@@ -90,8 +92,7 @@ class Assessment:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Standing:
+class _Standing(Struct, frozen=True):
     """The verdicts that an assessment is composed of."""
 
     life: Lifecycle
@@ -109,8 +110,7 @@ def assess(account: AccountAt, moment: Moment, rules: Rulebook) -> Assessment:
     return _compose(account, moment, standing)
 
 
-@dataclass(frozen=True, slots=True)
-class Stand:
+class Stand(Struct, frozen=True):
     """What is kept of an account at an earlier moment: value in minor units (0 while churned); tier, score and
     effective band, all None while churned."""
 

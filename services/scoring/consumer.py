@@ -163,7 +163,8 @@ class FoldLoop:
             self._tenants.terms,
         )
         tenants = sorted({line.fact.tenant for line in batch.lines})
-        async with tenant_transaction(self._database.worker, *tenants) as conn:
+        # A power cut that loses this commit loses the positions with it: the log gives the same records again.
+        async with tenant_transaction(self._database.worker, *tenants, durable=False) as conn:
             done = await fold.apply(conn, batch, resolved, self._bus.id, NAME)
         self._count(done, len(batch.dead))
         moved = {place: span[1] for place, span in batch.intervals().items()}

@@ -28,12 +28,6 @@ l AS (SELECT o.topic, o.part, o.next FROM bus.position o JOIN i USING (topic, pa
 UPDATE bus.position o SET next = i.hi, applied_received = i.received FROM l JOIN i USING (topic, part)
 WHERE o.bus = $1 AND o.consumer = $2 AND o.topic = l.topic AND o.part = l.part AND l.next = i.lo RETURNING o.part
 """
-# Which ids are new: of usage also those last seen more than 30 days ago.
-_DEDUPE: Final = """
-INSERT INTO fact_seen (key, tenant, seen_on, body) SELECT key, tenant, seen_on, body FROM t_fact_seen ORDER BY key
-ON CONFLICT (key) DO UPDATE SET seen_on = excluded.seen_on, body = excluded.body
-WHERE fact_seen.seen_on < excluded.seen_on - 30 RETURNING key
-"""
 _STORED: Final = "SELECT key, body FROM fact_seen WHERE key = ANY($1::uuid[])"
 _NEWEST: Final = """
 INSERT INTO newest_fact (tenant, topic, part, at)
@@ -118,15 +112,8 @@ async def _new_lines(conn: Connection, lines: Sequence[Line]) -> tuple[list[Line
 
 
 async def _offer(conn: Connection, first: Mapping[UUID, Line]) -> set[UUID]:
-    if not first:
-        return set()
-    await conn.execute(
-        "CREATE TEMP TABLE IF NOT EXISTS t_fact_seen (key uuid, tenant int, seen_on date, body bigint)"
-        " ON COMMIT DELETE ROWS"
-    )
-    rows = [(key, line.fact.tenant, _seen_on(line.fact), line.fact.hash) for key, line in first.items()]
-    await conn.copy_records_to_table("t_fact_seen", records=rows, columns=["key", "tenant", "seen_on", "body"])
-    return {row["key"] for row in await conn.fetch(_DEDUPE)}
+    rows = ((key, line.fact.tenant, _seen_on(line.fact), line.fact.hash) for key, line in first.items())
+    return {row["key"] for row in await merge(conn, tables.FACT_SEEN, rows)}
 
 
 def _seen_on(fact: facts.AnyFact) -> date:

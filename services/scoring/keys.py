@@ -37,7 +37,8 @@ class KeyMap:
 
     async def _load(self, missing: list[Id]) -> None:
         tenants = sorted({tenant for tenant, _ in missing})
-        async with tenant_transaction(self._pool, *tenants) as conn:
+        # Not durable by itself: the batch that uses the keys commits later, and the log's order keeps theirs before it.
+        async with tenant_transaction(self._pool, *tenants, durable=False) as conn:
             for statement in (self._find, self._add, self._find):
                 rest = [one for one in missing if one not in self._cache]
                 if not rest:

@@ -1,8 +1,10 @@
 """An assessment as the row that lists and answers read, and what that row adds to the live totals. Pure."""
 
+import hashlib
 from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any, Final
+from uuid import UUID
 
 import msgspec
 
@@ -22,7 +24,7 @@ ACCOUNT_STATE: Final = Target(
         " last_contact_at timestamptz, last_contact_channel text, last_contact_csm text, planned_at timestamptz,"
         " planned_channel text, in_use boolean, contacted boolean, needs_action jsonb, needs int, health jsonb,"
         " priority_order smallint, band_order smallint, acv_order bigint, call_order text, id_folded text,"
-        " name_folded text, computed_at timestamptz"
+        " name_folded text, digest uuid, computed_at timestamptz"
     ),
     "",
     2,
@@ -52,9 +54,17 @@ COUNTER: Final = Target(
     ),
     5,
 )
+# What is read of a row before it is written over: what it added to the totals, and whether it was another one at all.
+OLD_COLUMNS: Final = (
+    "account", "day", "status", "churned", "acv", "tier", "rank", "tenure", "priority", "csm_id", "team", "score",
+    "band", "effective_band", "band_7d", "covered", "in_use", "contacted", "digest",
+)  # fmt: skip
 LAST: Final = 2**62  # where null stands in an order that runs upward
 Counts = tuple[int, ...]  # accounts, acv, eligible, covered, in_use, contacted, scored, score
+NOTHING: Final[Counts] = (0,) * 8
 Row = dict[str, Any]
+_INNER: Final = frozenset({"tenant", "account", "shard"})
+_ENCODER: Final = msgspec.json.Encoder()
 
 
 def row_of(
@@ -62,7 +72,7 @@ def row_of(
 ) -> Row:
     """The account_state row of an assessment, by column name."""
     contact, planned = found.last_contact, found.planned
-    return {
+    row = {
         "tenant": tenant, "account": account, "account_id": found.account_id, "shard": shard, "day": day,
         "name": found.name, "status": found.status, "churned": found.churned, "start": found.start,
         "start_source": found.start_source, "acv": found.acv, "value": found.value, "tier": found.tier,
@@ -79,12 +89,18 @@ def row_of(
         "contacted": found.contacted, "needs_action": _json([fired.as_json() for fired in found.needs_action]),
         "needs": len(found.needs_action), "health": _json(health_document(found)), **orders(found),
         "id_folded": folded(found.account_id), "name_folded": folded(found.name) if found.name else None,
-        "computed_at": computed_at,
     }  # fmt: skip
+    return {**row, "digest": _digest(row), "computed_at": computed_at}
+
+
+def _digest(row: Row) -> UUID:
+    """Equal where everything that a reader sees is equal: inner keys and when it was computed do not count."""
+    told = msgspec.msgpack.encode([value for name, value in row.items() if name not in _INNER])
+    return UUID(bytes=hashlib.blake2b(told, digest_size=16).digest())
 
 
 def _json(value: Any) -> str:
-    return msgspec.json.encode(value).decode()
+    return _ENCODER.encode(value).decode()
 
 
 def health_document(found: Assessment) -> dict[str, Any]:
@@ -126,41 +142,32 @@ def call_order(found: Assessment) -> str:
     )
 
 
-def same_state(old: Mapping[str, Any], new: Row) -> bool:
-    """Whether nothing a reader sees has changed (when it was computed does not count)."""
-    for name in STATE_COLUMNS:
-        if name in ("needs_action", "health"):
-            if msgspec.json.decode(old[name]) != msgspec.json.decode(new[name]):
-                return False
-        elif name != "computed_at" and old[name] != new[name]:
-            return False
-    return True
+Place = tuple[str, str, str]  # dim, key, tier
 
 
-def contributions(row: Mapping[str, Any]) -> dict[tuple[str, str, str], Counts]:
-    """What one account adds to the totals, by (dim, key, tier)."""
+def places(row: Mapping[str, Any]) -> tuple[Place, ...]:
+    """The totals that one account is part of, by (dim, key, tier)."""
     tier = row["tier"] or ""
-    counts = _counts(row)
-    given = {("status", row["status"], tier): counts}
+    status = ("status", row["status"], tier)
     if row["churned"]:
-        return given
-    for dim, key in (
-        ("tenant", ""),
-        ("tier", tier),
-        ("csm", row["csm_id"] or ""),
-        ("team", row["team"] or ""),
-        ("rank", row["rank"] or ""),
-        ("band", row["effective_band"]),
-        ("cell", f"{row['rank'] or '-'}{row['tenure'] or '-'}"),
-        ("priority", row["priority"] or ""),
-    ):
-        given[dim, key, tier] = counts
-    if row["band_7d"] is not None and row["band_7d"] != row["effective_band"]:
-        given["moved", f"{row['band_7d']}>{row['effective_band']}", tier] = counts
-    return given
+        return (status,)
+    rank, band, before = row["rank"], row["effective_band"], row["band_7d"]
+    given = (
+        status,
+        ("tenant", "", tier),
+        ("tier", tier, tier),
+        ("csm", row["csm_id"] or "", tier),
+        ("team", row["team"] or "", tier),
+        ("rank", rank or "", tier),
+        ("band", band, tier),
+        ("cell", f"{rank or '-'}{row['tenure'] or '-'}", tier),
+        ("priority", row["priority"] or "", tier),
+    )
+    return given if before is None or before == band else (*given, ("moved", f"{before}>{band}", tier))
 
 
-def _counts(row: Mapping[str, Any]) -> Counts:
+def counts(row: Mapping[str, Any]) -> Counts:
+    """What one account adds to each of them."""
     score = row["score"]
     return (
         1,
@@ -179,14 +186,17 @@ def nano(score: float) -> int:
     return round(score * NANO)
 
 
-def difference(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> dict[tuple[str, str, str], Counts]:
-    """New contributions less old ones, without what stays the same. An account adds the same counts to each place."""
-    before = contributions(old) if old else {}
-    after = contributions(new) if new else {}
-    nothing: Counts = (0,) * 8
-    was, now = next(iter(before.values()), nothing), next(iter(after.values()), nothing)
-    moved = tuple(there - here for here, there in zip(was, now, strict=True))
-    changed = dict.fromkeys(before.keys() & after.keys(), moved) if any(moved) else {}
-    changed |= dict.fromkeys(after.keys() - before.keys(), now)
-    changed |= dict.fromkeys(before.keys() - after.keys(), tuple(-count for count in was))
+def difference(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> dict[Place, Counts]:
+    """New counts less old ones, without what stays the same."""
+    was, now = counts(old) if old else NOTHING, counts(new) if new else NOTHING
+    before, after = places(old) if old else (), places(new) if new else ()
+    if before == after:
+        return dict.fromkeys(after, _less(now, was)) if was != now else {}
+    changed = dict.fromkeys(set(before) & set(after), _less(now, was)) if was != now else {}
+    changed |= dict.fromkeys(set(after) - set(before), now)
+    changed |= dict.fromkeys(set(before) - set(after), _less(NOTHING, was))
     return changed
+
+
+def _less(these: Counts, those: Counts) -> Counts:
+    return tuple(here - there for here, there in zip(these, those, strict=True))

@@ -145,7 +145,7 @@ CREATE TABLE {schema}.account_state (
   needs_action jsonb NOT NULL, needs int NOT NULL, health jsonb NOT NULL,
   priority_order smallint NOT NULL, band_order smallint NOT NULL, acv_order bigint NOT NULL,
   call_order text COLLATE "C", id_folded text COLLATE "C" NOT NULL, name_folded text COLLATE "C",
-  computed_at timestamptz NOT NULL,
+  digest uuid NOT NULL, computed_at timestamptz NOT NULL,
   PRIMARY KEY (tenant, account)
 ) WITH (fillfactor = 80);
 CREATE UNIQUE INDEX ON {schema}.account_state (tenant, account_id);

@@ -1,6 +1,7 @@
 """Text as a search sees it: folded, so that width and case do not matter, and as a range of an index. Pure."""
 
 import unicodedata
+from functools import lru_cache
 from typing import Final
 
 LONGEST: Final = 400  # characters of folded text that are told apart: what an index entry takes
@@ -8,6 +9,7 @@ _LAST: Final = 0x10FFFF
 _SURROGATES: Final = range(0xD800, 0xE000)
 
 
+@lru_cache(maxsize=65_536)
 def folded(text: str) -> str:
     """NFKC and case folding: `ＡＣＭＥ` and `Acme` are `acme`."""
     once = unicodedata.normalize("NFKC", text).casefold()

@@ -7,14 +7,15 @@ from fractions import Fraction
 from math import ceil
 from typing import Final
 
+from msgspec import Struct
+
 from services.scoring.account import AccountAt, Moment, Touch
 from services.scoring.lifecycle.rules import Lifecycle
 from shared.clock import day_of, start_of_day
 from shared.tenant_settings import TIERS, CoveragePolicy, CoverageSettings, exact
 
 
-@dataclass(frozen=True, slots=True)
-class Coverage:
+class Coverage(Struct, frozen=True):
     """One account at T. `covered` and `due_at` (when it falls or fell out) are None when it is not eligible."""
 
     eligible: bool

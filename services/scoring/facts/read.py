@@ -2,11 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from services.scoring.account import (
     AccountAt,
@@ -46,15 +47,21 @@ SELECT {account} AS account, count(DISTINCT day) AS days_90, max(day) AS last_da
   array_agg(DISTINCT feature) FILTER (WHERE day > $3::date - 28 AND feature = ANY($4)) AS features
 FROM usage x {joins} WHERE x.tenant = $1 {some} AND day > $3::date - 90 AND day <= $3 AND x.account <> 0 GROUP BY 1
 """
-# First usage day by D, and the last one known at all.
+# First usage day by D, the last one known at all, and how many persons.
 _SPANS: Final = """
-SELECT {account} AS account, min(first_day) AS first_day, max(last_day) AS last_day FROM account_user x {joins}
-WHERE x.tenant = $1 {some} AND first_day <= $3 GROUP BY 1
+SELECT {account} AS account, min(first_day) AS first_day, max(last_day) AS last_day, {persons} AS users
+FROM account_user x {joins} WHERE x.tenant = $1 {some} AND first_day <= $3 GROUP BY 1
 """
 # The last usage day by D where later usage is known.
 _LAST_BEFORE: Final = """
 SELECT {account} AS account, max(day) AS last_day FROM usage x {joins}
 WHERE x.tenant = $1 {some} AND day <= $3 AND x.account <> 0 GROUP BY 1
+"""
+# Accounts of which it is said that a person uses the product, or no more: of the others the persons with usage are
+# the IDs.
+_TOLD: Final = """
+SELECT DISTINCT {account} AS account FROM person_attribute x {joins}
+WHERE x.tenant = $1 {some} AND x.account <> 0 AND field IN ('uses_product', 'deactivated')
 """
 # IDs: persons with usage by T, or said to use the product, less those deactivated.
 _IDS: Final = """
@@ -111,7 +118,8 @@ ORDER BY {account}, at DESC, override_id DESC
 """
 _CSMS: Final = """
 SELECT DISTINCT ON (csm_id, field) csm_id, field, value FROM csm_attribute
-WHERE tenant = $1 AND at <= $2 ORDER BY csm_id, field, at DESC, id DESC
+WHERE tenant = $1 AND at <= $2 AND ($3::text[] IS NULL OR csm_id = ANY($3))
+ORDER BY csm_id, field, at DESC, id DESC
 """
 _FEATURES: Final = "SELECT feature, event FROM scoring.feature_key WHERE tenant = $1 AND event = ANY($2)"
 _NAMES: Final = "SELECT account, account_id FROM scoring.account_key x WHERE tenant = $1 {some}"
@@ -144,7 +152,7 @@ class Reader:
         usage = await self._usage(accounts)
         touches, planned = await self._touches(accounts), await self._planned(accounts)
         contracts, scores = await self._contracts(accounts), await self._scores(accounts)
-        csms = await self.csms()
+        csms = await self.csms(attributes.values())
         existing = set(attributes) | set(usage) | set(touches) | set(contracts) | set(scores)
         names = await self._names(accounts, existing | await self._named(accounts, existing))
         found = {
@@ -161,9 +169,9 @@ class Reader:
         whether the rank axis asks for the number of users."""
         attributes, contracts = await self._attributes(None), await self._contracts(None)
         touches, day = await self._touches(None), self._moment.day
-        first = {row["account"]: row["first_day"] for row in await self._family(_SPANS, None, day)}
-        users = await self._family(_IDS, None, day, self._moment.at) if ids else []
-        counted = {row["account"]: row["ids"] for row in users}
+        spans = {row["account"]: row for row in await self._family(_SPANS, None, day)}
+        first = {account: row["first_day"] for account, row in spans.items()}
+        counted = await self._ids(None, spans) if ids else {}
         usage = {key: UsageAt(first.get(key), ids=counted.get(key, 0)) for key in first.keys() | counted.keys()}
         existing = set(attributes) | set(usage) | set(touches) | set(contracts) | set(await self._scores(None))
         names = await self._names(None, existing | await self._named(None, existing))
@@ -183,10 +191,14 @@ class Reader:
             for account in set(attributes) | set(contracts)
         }
 
-    async def csms(self) -> dict[str, Csm]:
-        """Every CSM that any fact names by T."""
+    async def csms(self, owned: Iterable[Fold] | None = None) -> dict[str, Csm]:
+        """Every CSM that any fact names by T, or those who own these accounts."""
+        named = None if owned is None else {fold["csm_id"][2] for fold in owned if "csm_id" in fold}
+        owners = None if named is None else sorted(msgspec.json.decode(one, type=str) for one in named if one)
+        if owners == []:
+            return {}
         told: dict[str, dict[str, Any]] = defaultdict(dict)
-        for row in await self._conn.fetch(_CSMS, self._tenant, self._moment.at):
+        for row in await self._conn.fetch(_CSMS, self._tenant, self._moment.at, owners):
             told[row["csm_id"]][row["field"]] = None if row["value"] is None else msgspec.json.decode(row["value"])
         return {csm: Csm(csm, fields.get("name"), fields.get("team")) for csm, fields in told.items()}
 
@@ -245,13 +257,27 @@ class Reader:
         features = await self._value_features()
         spans = {row["account"]: row for row in await self._family(_SPANS, accounts, day)}
         windows = {row["account"]: row for row in await self._family(_WINDOWS, accounts, day, list(features))}
-        ids = {row["account"]: row["ids"] for row in await self._family(_IDS, accounts, day, self._moment.at)}
+        ids = await self._ids(accounts, spans)
         last = await self._last_days(spans, windows)
         return {
             account: _usage_at(
                 spans.get(account), windows.get(account), last.get(account), ids.get(account, 0), features
             )
             for account in set(spans) | set(ids)
+        }
+
+    async def _ids(self, accounts: Sequence[int] | None, spans: Mapping[int, Any]) -> dict[int, int]:
+        """IDs by account, of those that have any."""
+        ids = {account: row["users"] for account, row in spans.items()}
+        told = {row["account"] for row in await self._family(_TOLD, accounts)}
+        if not told:
+            return ids
+        asked = (
+            None if accounts is None else sorted(await self._members(sorted(told)) if self._joined.accounts else told)
+        )
+        counted = await self._family(_IDS, asked, self._moment.day, self._moment.at)
+        return {key: users for key, users in ids.items() if key not in told} | {
+            row["account"]: row["ids"] for row in counted
         }
 
     async def _value_features(self) -> dict[int, str]:

@@ -1,16 +1,21 @@
-"""Bulk writes of the fold: COPY into a temporary table, then one INSERT … SELECT in key order.
+"""Bulk writes: one INSERT … SELECT in key order, out of arrays, or for many rows out of a temporary table.
+
+A temporary table costs four round trips and is emptied at the commit, which a few hundred rows do not earn back.
 
 Tables of the derived state are named without their schema: the connection's search path says which state is meant.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, Final
 
 from shared.postgres import Connection
 
+ARRAY_ROWS: Final = 1_500  # up to here arrays are at least as fast as COPY
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class Target:
     """A table that takes merged rows: its columns with types, the key order, and what a conflict does."""
 
@@ -27,6 +32,27 @@ class Target:
     @property
     def names(self) -> list[str]:
         return [name for name, _ in self.columns]
+
+    @cached_property
+    def arrays(self) -> bool:
+        """Whether every column can be one element of an array: an array of ragged arrays cannot be told."""
+        return not any(kind.endswith("[]") for _, kind in self.columns)
+
+    @cached_property
+    def from_arrays(self) -> str:
+        """The merge of one array per column."""
+        kinds = (kind.removesuffix(' COLLATE "C"') for _, kind in self.columns)
+        arrays = ", ".join(f"${index}::{kind}[]" for index, kind in enumerate(kinds, 1))
+        return self._insert(f"unnest({arrays}) AS w({', '.join(self.names)})")
+
+    @cached_property
+    def from_temp(self) -> str:
+        """The merge of the temporary table."""
+        return self._insert(self.temp)
+
+    def _insert(self, source: str) -> str:
+        names, order = ", ".join(self.names), ", ".join(str(index) for index in range(1, self.keys + 1))
+        return f"INSERT INTO {self.table} ({names}) SELECT {names} FROM {source} ORDER BY {order} {self.conflict}"
 
 
 def columns(text: str) -> tuple[tuple[str, str], ...]:
@@ -45,14 +71,13 @@ async def load(conn: Connection, target: Target, rows: Sequence[Sequence[Any]]) 
     await conn.copy_records_to_table(target.temp, records=rows, columns=target.names)
 
 
-async def merge(conn: Connection, target: Target, rows: Iterable[Sequence[Any]]) -> None:
-    """Merges rows (distinct by key) into the table, in key order so that writers cannot deadlock."""
+async def merge(conn: Connection, target: Target, rows: Iterable[Sequence[Any]]) -> list[Any]:
+    """Merges rows (distinct by key) into the table, in key order so that writers cannot deadlock; what it returns is
+    what the target's `conflict` ends with RETURNING, if it does."""
     listed = list(rows)
     if not listed:
-        return
+        return []
+    if len(listed) <= ARRAY_ROWS and target.arrays:
+        return await conn.fetch(target.from_arrays, *zip(*listed, strict=True))
     await load(conn, target, listed)
-    names = ", ".join(target.names)
-    order = ", ".join(str(index + 1) for index in range(target.keys))
-    await conn.execute(
-        f"INSERT INTO {target.table} ({names}) SELECT {names} FROM {target.temp} ORDER BY {order} {target.conflict}"
-    )
+    return await conn.fetch(target.from_temp)

@@ -6,6 +6,14 @@ from services.scoring.facts.store import Target, columns
 
 KEEP: Final = "ON CONFLICT DO NOTHING"
 
+# Returns the ids that are new: of usage (whose day of sight is a real one) also those last seen over 30 days ago.
+FACT_SEEN: Final = Target(
+    "fact_seen",
+    columns("key uuid, tenant int, seen_on date, body bigint"),
+    "ON CONFLICT (key) DO UPDATE SET seen_on = excluded.seen_on, body = excluded.body "
+    "WHERE fact_seen.seen_on < excluded.seen_on - 30 RETURNING key",
+    1,
+)
 USAGE: Final = Target(
     "usage",
     columns(

@@ -6,14 +6,15 @@ Sums are written as loops: the built-in `sum` of later Pythons compensates, and 
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
 from typing import Any, Final
 
+from msgspec import Struct
+
 from services.scoring.account import AccountAt, Moment, Override, PersonScore
 from services.scoring.coverage.rules import Coverage
-from services.scoring.health.model import Bands, Cap, Dimension, HealthModel, MetricPart
+from services.scoring.health.model import Bands, Cap, Dimension, HealthModel
 from services.scoring.lifecycle.rules import Lifecycle
 from shared.tenant_settings import CoveragePolicy, TenantSettings, ValueFeature
 
@@ -24,8 +25,7 @@ UNKNOWN: Final = "unknown"
 _NUMBER: Final = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Struct, frozen=True):
     """One metric of one account. `input` is shown and goes through the curve; `points` stand in for the curve where
     silence itself is the value; `for_cap` is what a cap compares where it differs from the input."""
 
@@ -43,8 +43,7 @@ Readings = Mapping[str, Reading]
 NO_DATA: Final = Reading()
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
+class Health(Struct, frozen=True):
     """A score of 0…100 (None without data), its band, the share of model weight that had data, and its rows:
     `{name, value, weight, model_weight, contribution, inputs}` per dimension, `{name: "cap", contribution}` of one."""
 
@@ -90,19 +89,18 @@ def weighted_mean(pairs: Iterable[tuple[float, float]]) -> float | None:
     return above / below if below else None
 
 
-def _points(part: MetricPart, reading: Reading) -> float | None:
-    if reading.points is not None:
-        return reading.points
-    return None if reading.input is None else on_curve(part.curve, reading.input)
-
-
 def dimension_value(dimension: Dimension, readings: Readings) -> float | None:
     """The dimension's 0…100 from its metrics that have data; None without any."""
-    told = [(part.share, _points(part, readings.get(part.metric, NO_DATA))) for part in dimension.metrics]
-    known = [(float(share), points) for share, points in told if points is not None]
-    if dimension.combine == "min":
-        return min((points for _, points in known), default=None)
-    return weighted_mean(known)
+    known: list[tuple[float, float]] = []
+    for part in dimension.metrics:
+        reading = readings.get(part.metric, NO_DATA)
+        if reading.points is not None:
+            known.append((part.share, reading.points))
+        elif reading.input is not None:
+            known.append((part.share, on_curve(part.curve, reading.input)))
+    if not known:
+        return None
+    return min(points for _, points in known) if dimension.combine == "min" else weighted_mean(known)
 
 
 def capped(score: float, caps: Iterable[Cap], readings: Readings) -> float:

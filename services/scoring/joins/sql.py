@@ -1,6 +1,7 @@
 """How a statement reads joined ids as one: placeholders filled plainly where nothing is joined, else through the joins.
 
-`{account}` and `{person}` stand for the id that counts, of the table alias `x`; `{joins}` follows the FROM item.
+`{account}` and `{person}` stand for the id that counts, of the table alias `x`; `{persons}` counts persons where a row
+is one person of one account; `{joins}` follows the FROM item.
 """
 
 import re
@@ -31,7 +32,9 @@ def alike(sql: str, table: str, aliases: str) -> str:
 
 def joined(sql: str, *, accounts: bool, persons: bool) -> str:
     """The statement with its placeholders filled."""
-    joins = (_ACCOUNT if accounts and "{account}" in sql else "") + (_PERSON if persons and "{person}" in sql else "")
+    joins = (_ACCOUNT if accounts and "{account}" in sql else "") + (_PERSON if persons and "{person" in sql else "")
     account = "coalesce(ja.canonical, x.account)" if accounts else "x.account"
     person = "coalesce(jp.canonical, x.person)" if persons else "x.person"
-    return sql.replace("{account}", account).replace("{person}", person).replace("{joins}", joins)
+    distinct = f"count(DISTINCT {person})" if accounts or persons else "count(*)"
+    filled = sql.replace("{persons}", distinct).replace("{account}", account).replace("{person}", person)
+    return filled.replace("{joins}", joins)

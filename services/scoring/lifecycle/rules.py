@@ -1,10 +1,11 @@
 """Whether an account is a customer at T, since when, what it pays and when that renews. Pure."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
+
+from msgspec import Struct
 
 from services.scoring.account import AccountAt, ContractChange, Moment
 from shared.clock import start_of_day
@@ -12,8 +13,7 @@ from shared.clock import start_of_day
 _SIGNALS: Final[Mapping[str, bool]] = {"churn": True, "new": False, "reactivation": False}  # change → churned
 
 
-@dataclass(frozen=True, slots=True)
-class ContractAt:
+class ContractAt(Struct, frozen=True):
     """One contract at a day: the amount in force (minor units) and the last `term_end` that was told."""
 
     acv: int
@@ -25,8 +25,7 @@ class ContractAt:
         return self.acv > 0
 
 
-@dataclass(frozen=True, slots=True)
-class Lifecycle:
+class Lifecycle(Struct, frozen=True):
     """Where an account stands at T. Money in minor units of the reporting currency; `start_source` is
     `customer_since`, `contract` or `usage`; `acv` None = never told."""
 

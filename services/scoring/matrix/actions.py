@@ -1,10 +1,11 @@
 """Needs action: which rule fired, with its value and threshold, and in words. Pure."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
+
+from msgspec import Struct
 
 from services.scoring.account import UsageAt
 from services.scoring.coverage.rules import Coverage
@@ -21,8 +22,7 @@ _GRACE_DAYS: Final = 28
 _MOST_TELLING: Final = ("red", "drop", "silent", "usage_drop", "never_contacted", "uncovered", "due")
 
 
-@dataclass(frozen=True, slots=True)
-class Fired:
+class Fired(Struct, frozen=True):
     """A rule that fired. `since`: from when the figures say so by time alone; None where only history can tell."""
 
     rule: str
@@ -36,8 +36,7 @@ class Fired:
         return {"rule": self.rule, "value": self.value, "threshold": self.threshold, "since": since}
 
 
-@dataclass(frozen=True, slots=True)
-class Situation:
+class Situation(Struct, frozen=True):
     """What the rules look at, of an account that is not churned. `red_below` is where yellow begins, `window_days` the
     tier's window; scores are the computed ones."""
 

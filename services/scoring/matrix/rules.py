@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from typing import Any, Final
+
+from msgspec import Struct
 
 from services.scoring.account import AccountAt
 from services.scoring.health.rules import trait
@@ -16,8 +19,7 @@ BANDS: Final = ("red", "yellow", "unknown", "green")
 _SOON_DAYS: Final = 7
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """Where an account stands in the matrix; None = unranked, not started, or in no cell."""
 
     rank: str | None
@@ -48,6 +50,7 @@ def rank(value: float | None, settings: RankSettings, scale: int = 1) -> str | N
     return None
 
 
+@lru_cache(maxsize=16_384)
 def months_since(start: date | None, day: date) -> int | None:
     """The greatest m with start + m months (clamped to the month's end) ≤ day; None before the start."""
     if start is None or start > day:

@@ -28,7 +28,7 @@ def moment(day: date = TODAY, **known: Any) -> Moment:
 
 def account(account_id: str = "acme", **known: Any) -> AccountAt:
     """An account; what is no field of AccountAt is one of its attributes."""
-    fields = {name: known.pop(name) for name in list(known) if name in AccountAt.__dataclass_fields__}
+    fields = {name: known.pop(name) for name in list(known) if name in AccountAt.__struct_fields__}
     return AccountAt(1, account_id, attributes=known, **fields)
 
 

@@ -55,12 +55,12 @@ async def dump(owner: asyncpg.Connection, tenant: int) -> dict[str, list[tuple[A
 
 async def recount(owner: asyncpg.Connection, tenant: int) -> dict[tuple[str, str, str], tuple[int, ...]]:
     """The live totals counted again from the accounts themselves, by (dim, key, tier)."""
-    from services.scoring.state import contributions
+    from services.scoring.state import counts, places
 
     totals: dict[tuple[str, str, str], list[int]] = {}
     for row in await owner.fetch("SELECT * FROM scoring_state.account_state WHERE tenant = $1", tenant):
-        for place, counts in contributions(dict(row)).items():
-            sums = totals.setdefault(place, [0] * len(counts))
-            for index, value in enumerate(counts):
+        for place in places(row):
+            sums = totals.setdefault(place, [0] * len(counts(row)))
+            for index, value in enumerate(counts(row)):
                 sums[index] += value
     return {place: tuple(sums) for place, sums in totals.items()}

@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from services.scoring.account import AccountAt, Amounts, Override, Planned
 from services.scoring.assessment import Assessment, Rulebook, assess, stand_at, stand_of, with_changes
@@ -119,7 +120,7 @@ def test_changes_are_null_when_either_score_is() -> None:
     assert (changed.change_1d, changed.change_7d, changed.change_28d) == (0.0, None, pytest.approx(-20, abs=1e-9))
     assert [it.rule for it in changed.needs_action] == ["drop"]
     assert with_changes(changed, {1: 0.0, 7: 0.0, 28: found.score}).needs_action == ()
-    assert with_changes(replace(found, score=None), {1: 5.0, 7: 5.0, 28: 5.0}).change_1d is None
+    assert with_changes(structs.replace(found, score=None), {1: 5.0, 7: 5.0, 28: 5.0}).change_1d is None
 
 
 def test_a_planned_contact_within_a_week_puts_an_account_below_those_without() -> None:
