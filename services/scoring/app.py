@@ -13,6 +13,7 @@ from services.scoring.asof import Desk
 from services.scoring.assess import Assessor
 from services.scoring.consumer import NAME as CONSUMER
 from services.scoring.consumer import FoldLoop
+from services.scoring.contacts.api import contact_routes
 from services.scoring.contracts.api import contract_routes
 from services.scoring.coverage.api import coverage_routes
 from services.scoring.directory.api import directory_routes
@@ -77,7 +78,7 @@ def _routes(desk: Desk, keyring: Keyring, ready: Ready, clock: Clock) -> ASGIApp
     doors = (
         health_routes, account_routes, coverage_routes, matrix_routes, nps_routes, usage_routes, settings_routes,
         tier_routes, summary_routes, directory_routes, people_routes, contract_routes, timeline_routes,
-        activity_routes,
+        activity_routes, contact_routes,
     )  # fmt: skip
     for routes in doors:
         app.include_router(routes(desk))

@@ -55,6 +55,7 @@ CREATE TABLE {schema}.contact (
 CREATE INDEX ON {schema}.contact (tenant, replaces) WHERE replaces IS NOT NULL;
 CREATE INDEX ON {schema}.contact (tenant, sent_id);
 CREATE INDEX ON {schema}.contact (tenant, at);
+CREATE INDEX ON {schema}.contact (tenant, at) WHERE outcome = 'planned';
 
 CREATE TABLE {schema}.contract (
   tenant int NOT NULL, account int NOT NULL, id text COLLATE "C" NOT NULL, contract_id text COLLATE "C" NOT NULL,
