@@ -6,7 +6,7 @@ the fold and is deleted here in the same transaction as the figures.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Final
@@ -40,7 +40,7 @@ from shared.postgres import Connection, Database, connection, tenant_transaction
 log = structlog.get_logger()
 TICK: Final = 0.25
 ROUND: Final = 4_000  # waiting rows taken at once
-TOGETHER: Final = 4  # shards read and written as one: fewer statements, and a second process still finds free ones
+TOGETHER: Final = 1_000  # waiting rows up to which shards are read and written as one: fewer statements where few wait
 SHARD_LOCK: Final = 7_310  # advisory lock class, key = shard
 TENANT_LOCK: Final = 7_311  # advisory lock class, key = tenant
 ABSENT: Final = Stand(0, None, None, None)
@@ -48,6 +48,7 @@ _TAKE: Final = """
 DELETE FROM dirty WHERE ctid = ANY (ARRAY(SELECT ctid FROM dirty WHERE shard = ANY($1) ORDER BY received LIMIT $2))
 RETURNING tenant, account, received, since
 """
+_WAITING: Final = "SELECT shard, count(*) AS rows FROM dirty GROUP BY shard ORDER BY shard"
 _OLD: Final = f"SELECT {', '.join(OLD_COLUMNS)} FROM account_state WHERE tenant = $1 AND account = ANY($2)"
 _STANDING: Final = (
     "SELECT account, ago, day, value, tier, score, band FROM standing WHERE tenant = $1 AND account = ANY($2)"
@@ -86,9 +87,9 @@ class Assessor:
         await self._tenants.refresh_if_old()
         taken = 0
         async with connection(self._database.worker) as conn:
-            shards = [row["shard"] for row in await conn.fetch("SELECT DISTINCT shard FROM dirty ORDER BY shard")]
-        for start in range(0, len(shards), TOGETHER):
-            taken += await self._shards(shards[start : start + TOGETHER])
+            waiting = [(row["shard"], row["rows"]) for row in await conn.fetch(_WAITING)]
+        for shards in in_groups(waiting, TOGETHER):
+            taken += await self._shards(shards)
         return taken
 
     async def _shards(self, shards: Sequence[int]) -> int:
@@ -137,6 +138,19 @@ class Assessor:
         if earlier:
             await conn.execute(_FIRSTS, tenant, usage, contact)
         return earlier
+
+
+def in_groups(waiting: Iterable[tuple[int, int]], most: int) -> list[list[int]]:
+    """Shards, given with how many rows wait in each, in groups of at most so many rows or of one shard."""
+    groups: list[list[int]] = []
+    room = 0
+    for shard, rows in waiting:
+        if not groups or rows > room:
+            groups.append([])
+            room = most
+        groups[-1].append(shard)
+        room -= rows
+    return groups
 
 
 def _may_precede(since: date, known: date | None) -> bool:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from datetime import date, datetime
+from operator import sub
 from typing import Any, Final
 from uuid import UUID
 
@@ -199,4 +200,4 @@ def difference(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> 
 
 
 def _less(these: Counts, those: Counts) -> Counts:
-    return tuple(here - there for here, there in zip(these, those, strict=True))
+    return tuple(map(sub, these, those))

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib.resources import files
 from itertools import pairwise
 from typing import Annotated, Literal, Self
@@ -69,6 +69,11 @@ class Dimension(Part):
     weight: Weight
     combine: Literal["mean", "min"] = "mean"
     metrics: Annotated[tuple[MetricPart, ...], Field(min_length=1, max_length=20)]
+
+    @cached_property
+    def measured(self) -> tuple[Metric, ...]:
+        """The names of its metrics."""
+        return tuple(part.metric for part in self.metrics)
 
     @model_validator(mode="after")
     def _each_metric_once(self) -> Self:

@@ -120,9 +120,9 @@ def evaluate(model: HealthModel, readings: Readings) -> Health:
     for dimension, value in zip(model.dimensions, values, strict=True):
         all_weight += dimension.weight
         known_weight += 0.0 if value is None else dimension.weight
+    inputs = {metric: reading.input for metric, reading in readings.items()}
     rows = [
-        _row(dimension, value, known_weight, readings)
-        for dimension, value in zip(model.dimensions, values, strict=True)
+        _row(dimension, value, known_weight, inputs) for dimension, value in zip(model.dimensions, values, strict=True)
     ]
     raw = _raw_score(model, values)
     if raw is None:
@@ -147,7 +147,9 @@ def _raw_score(model: HealthModel, values: Sequence[float | None]) -> float | No
     )
 
 
-def _row(dimension: Dimension, value: float | None, known_weight: float, readings: Readings) -> dict[str, Any]:
+def _row(
+    dimension: Dimension, value: float | None, known_weight: float, inputs: Mapping[str, float | None]
+) -> dict[str, Any]:
     weight = None if value is None else dimension.weight / known_weight
     return {
         "name": dimension.name,
@@ -155,7 +157,7 @@ def _row(dimension: Dimension, value: float | None, known_weight: float, reading
         "weight": weight,
         "model_weight": dimension.weight,
         "contribution": None if value is None or weight is None else weight * value,
-        "inputs": {part.metric: readings.get(part.metric, NO_DATA).input for part in dimension.metrics},
+        "inputs": {metric: inputs.get(metric) for metric in dimension.measured},
     }
 
 
