@@ -25,6 +25,7 @@ from services.scoring.positions import Freshness, StoredPositions
 from services.scoring.rules_api.api import settings_routes
 from services.scoring.settings import ScoringSettings
 from services.scoring.summary.api import summary_routes
+from services.scoring.talking.api import talking_routes
 from services.scoring.tenants import Tenants
 from services.scoring.ticker import Ticker
 from services.scoring.tiers.api import tier_routes
@@ -78,7 +79,7 @@ def _routes(desk: Desk, keyring: Keyring, ready: Ready, clock: Clock) -> ASGIApp
     doors = (
         health_routes, account_routes, coverage_routes, matrix_routes, nps_routes, usage_routes, settings_routes,
         tier_routes, summary_routes, directory_routes, people_routes, contract_routes, timeline_routes,
-        activity_routes, contact_routes,
+        activity_routes, contact_routes, talking_routes,
     )  # fmt: skip
     for routes in doors:
         app.include_router(routes(desk))

@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 from zoneinfo import ZoneInfo
 
 from services.scoring.coverage.rules import Key, due_soon, tally
+from services.scoring.talking import words
 from shared.clock import day_of
 
 SHOWN_BANDS: Final = ("green", "yellow", "red", "unknown")
@@ -102,73 +103,62 @@ class Talk:
 
 def talking_point(talk: Talk) -> str | None:
     """One sentence with its figure, in English: the first that holds and is not the reason to call, or None."""
-    for rule, words in _POINTS:
-        if talk.said != rule and (said := words(talk)) is not None:
+    for rule, point in _POINTS:
+        if talk.said != rule and (said := point(talk)) is not None:
             return said
     return None
 
 
 def _payment(talk: Talk) -> str | None:
     days = talk.metrics.get("payment_overdue_days")
-    return f"Payment is {days:.0f} days overdue." if days is not None and days > 0 else None
+    return words.payment(days).en if days is not None and days > 0 else None
 
 
 def _renewal(talk: Talk) -> str | None:
-    if talk.renewal_on is None:
+    if talk.renewal_on is None or (talk.renewal_on - talk.day).days > _RENEWAL_DAYS:
         return None
-    days = (talk.renewal_on - talk.day).days
-    if days < 0:
-        return f"The renewal date {talk.renewal_on} passed {_days(-days)} ago."
-    return f"Renewal on {talk.renewal_on}, in {_days(days)}." if days <= _RENEWAL_DAYS else None
+    return words.renewal(talk.renewal_on, talk.day).en
 
 
 def _usage_down(talk: Talk) -> str | None:
     ratio = talk.metrics.get("active_users_ratio_28")
-    if ratio is None or ratio > _DOWN:
-        return None
-    return f"{_users(talk)} active in 28 days, {100 - 100 * ratio:.0f} % fewer than in the 28 before."
+    return None if ratio is None or ratio > _DOWN else words.users_against(talk.active_users_28, ratio).en
 
 
 def _quiet(talk: Talk) -> str | None:
     days = talk.metrics.get("days_since_usage")
-    return f"Last used {_days(int(days))} ago." if days is not None and days >= _QUIET_DAYS else None
+    return words.quiet(int(days)).en if days is not None and days >= _QUIET_DAYS else None
 
 
 def _seats(talk: Talk) -> str | None:
     ratio = talk.metrics.get("active_users_per_seat_28")
     if ratio is None or ratio > _FEW_SEATS:
         return None
-    if not ratio:
-        return "None of the seats was used in 28 days."
-    return f"{talk.active_users_28} of {talk.active_users_28 / ratio:.0f} seats used in 28 days."
+    return words.seats(talk.active_users_28, round(talk.active_users_28 / ratio) if ratio else 0).en
 
 
 def _features(talk: Talk) -> str | None:
     ratio = talk.metrics.get("features_used_ratio_28")
-    if ratio is None or ratio > _FEW_FEATURES:
-        return None
-    return f"{100 * ratio:.0f} % of the value features used in 28 days."
+    return None if ratio is None or ratio > _FEW_FEATURES else words.features_share(ratio).en
 
 
 def _score(talk: Talk) -> str | None:
     score = talk.metrics.get("nps_weighted")
-    return None if score is None else f"Recent survey scores average {score:.1f} of 10."
+    return None if score is None else words.scores_mean(score).en
 
 
 def _silence(talk: Talk) -> str | None:
-    return None if talk.contacted_ever else "No contact so far (0)."
+    return None if talk.contacted_ever else words.no_contact().en
 
 
 def _usage_up(talk: Talk) -> str | None:
     ratio = talk.metrics.get("active_users_ratio_28")
-    if ratio is None or ratio < _UP:
-        return None
-    return f"{_users(talk)} active in 28 days, {100 * ratio - 100:.0f} % more than in the 28 before."
+    return None if ratio is None or ratio < _UP else words.users_against(talk.active_users_28, ratio).en
 
 
 def _rhythm(talk: Talk) -> str | None:
     days = talk.metrics.get("active_days_28")
-    return f"Used on {days:.0f} of the last 28 days." if days else None
+    return words.rhythm(days).en if days else None
 
 
 # (the rule whose reason says the same, the words), what weighs most first.
@@ -184,11 +174,3 @@ _POINTS: Final[Sequence[tuple[str | None, Callable[[Talk], str | None]]]] = (
     ("", _usage_up),
     ("", _rhythm),
 )
-
-
-def _days(count: int) -> str:
-    return "1 day" if count == 1 else f"{count} days"
-
-
-def _users(talk: Talk) -> str:
-    return "1 user" if talk.active_users_28 == 1 else f"{talk.active_users_28} users"

@@ -1,0 +1,1 @@
+"""What to talk about with a customer, and what the customer may be shown."""
