@@ -212,17 +212,26 @@ def _distinct_features(features: tuple[ValueFeature, ...]) -> tuple[ValueFeature
 
 
 class Smtp(Section):
-    """The mail server that invitations leave through."""
+    """The mail server that invitations leave through. `tls`: `auto` is TLS from the start on port 465, else STARTTLS
+    where the server offers it. The password of `user` is no setting: the sending process is given it in a file."""
 
     model_config = ConfigDict(validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
 
     host: Annotated[str, StringConstraints(min_length=1, max_length=253)]
     port: Annotated[StrictInt, Field(ge=1, le=65535)] = 587
+    tls: Literal["auto", "starttls", "tls", "none"] = "auto"
+    user: Name | None = None
     sender: Annotated[
         str,
         StringConstraints(pattern=r"^[^\r\n]*[^@\s<>]+@[^@\s<>]+>?$", max_length=320),
         Field(alias="from"),
     ]
+
+    @model_validator(mode="after")
+    def _never_in_the_clear(self) -> Self:
+        if self.user is not None and self.tls == "none":
+            raise PydanticCustomError("password_in_the_clear", "a user needs tls: the password would go in the clear")
+        return self
 
 
 class BrandName(Section):

@@ -35,7 +35,13 @@ Opener = Callable[..., AbstractAsyncContextManager[Service]]
 _OPENERS: Mapping[str, tuple[Opener, Callable[[], Any]]] = {
     "ingest": (open_ingest, IngestSettings),
     "scoring": (open_scoring, ScoringSettings),
-    "nps": (open_nps, lambda: NpsSettings(public_url=os.environ.get("GENKI_PUBLIC_URL") or None)),
+    "nps": (
+        open_nps,
+        lambda: NpsSettings(
+            public_url=os.environ.get("GENKI_PUBLIC_URL") or None,
+            smtp_secrets=os.environ.get("GENKI_SMTP_SECRETS") or None,
+        ),
+    ),
 }
 SERVICES: Final = (*_OPENERS, GATEWAY)
 

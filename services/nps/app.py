@@ -10,6 +10,11 @@ from starlette.types import ASGIApp, Scope
 from services.nps.answering import Links
 from services.nps.api import import_routes
 from services.nps.handlers import Imports
+from services.nps.invitation_api import invitation_routes
+from services.nps.invitations import Invitations
+from services.nps.inviting import Inviting
+from services.nps.mail.senders import Secrets, Senders
+from services.nps.mail.worker import Mailer
 from services.nps.people import open_people
 from services.nps.public_api import public_routes
 from services.nps.settings import NpsSettings
@@ -38,15 +43,18 @@ async def open_nps(
     here outlives it."""
     async with open_people(scoring) as people:
         ready = _readiness(bus, database)
-        surveys = Surveys(bus, database, clock, people)
+        secrets = Secrets(settings.smtp_secrets)
+        inviting = Inviting(bus, database, clock, people, Senders(people, secrets))
         doors = (
             import_routes(Imports(settings, bus, database, clock)),
-            survey_routes(surveys, clock, settings.public_url),
-            public_routes(Links(bus, database, clock)),
+            survey_routes(Surveys(database, clock), clock),
+            invitation_routes(inviting, Invitations(database), settings.public_url),
+            public_routes(Links(bus, database, clock), settings.answers_per_minute),
         )
-        workers = () if isinstance(bus, PostgresBus) else (Relay(bus, database.worker).run,)
+        mailer = Mailer(bus, database, clock, secrets, settings.public_url)
+        workers = (mailer.run, *(() if isinstance(bus, PostgresBus) else (Relay(bus, database.worker).run,)))
         http = _routes(doors, keyring, ready, clock)
-        yield Service(NAME, Front(http, NAME, _limit(settings)), workers, ready)
+        yield Service(NAME, Front(http, NAME, _limit(settings)), workers, ready, {"mailer": mailer})
 
 
 def _routes(doors: Iterable[APIRouter], keyring: Keyring, ready: Ready, clock: Clock) -> ASGIApp:

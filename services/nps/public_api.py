@@ -4,10 +4,15 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from limits import RateLimitItemPerMinute
+from limits.aio.storage import MemoryStorage
+from limits.aio.strategies import MovingWindowRateLimiter
 
 from services.nps import pages
 from services.nps.answering import Links
 from services.nps.domain.forms import MAX_COMMENT, Unfit, choose_language, fields_of, read_reply, read_score
+from services.nps.links import token_hash
+from shared.errors import TooMany
 
 FORM: Final = "application/x-www-form-urlencoded"
 Lang = Annotated[str | None, Query(description="`ja` or `en`; else the browser's own liking.")]
@@ -26,15 +31,30 @@ _REPLY: Final = {
 }
 
 
-def public_routes(links: Links) -> APIRouter:
+class Pace:
+    """How often one link may be answered through: each other answer is a fact for good. Looking is never limited, for
+    scanners of a whole company come from one address, and a link cannot be guessed."""
+
+    def __init__(self, per_minute: int) -> None:
+        self._limit = RateLimitItemPerMinute(per_minute)
+        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+
+    async def step(self, token: str) -> None:
+        """Raises TooMany."""
+        hashed = token_hash(token)
+        if hashed is not None and not await self._limiter.hit(self._limit, "answer", hashed.hex()):
+            raise TooMany("This link was answered through too often.", retry_after=60)
+
+
+def public_routes(links: Links, answers_per_minute: int) -> APIRouter:
     """`GET|POST /s/{token}` with its thanks, `GET|POST /u/{token}`."""
     routes = APIRouter(tags=["nps"])
-    _survey(routes, links)
+    _survey(routes, links, Pace(answers_per_minute))
     _unsubscribe(routes, links)
     return routes
 
 
-def _survey(routes: APIRouter, links: Links) -> None:
+def _survey(routes: APIRouter, links: Links, pace: Pace) -> None:
     @routes.head("/s/{token}", include_in_schema=False)
     @routes.get("/s/{token}", response_class=HTMLResponse, responses=_NOWHERE, summary="The question of a link")
     async def show(
@@ -65,6 +85,7 @@ def _survey(routes: APIRouter, links: Links) -> None:
         if isinstance(reply, Unfit):
             sheet = await links.sheet(token)
             return pages.nowhere_page() if sheet is None else pages.question_page(token, lang, sheet, None, reply)
+        await pace.step(token)
         if await links.answer(token, reply) is None:
             return pages.nowhere_page()
         return RedirectResponse(f"/s/{token}/thanks?lang={lang}", 303, pages.HEADERS)

@@ -15,3 +15,5 @@ class NpsSettings(BaseModel):
     publish_seconds: PositiveFloat = 15.0  # until an import is told that nothing is known
     form_bytes: PositiveInt = 70_000  # of an answer: 5,000 characters are at most 60,000 bytes as a form sends them
     public_url: str | None = None  # what links begin with; without it, what the request for them came to
+    smtp_secrets: str | None = None  # a TOML file of mail servers' passwords: see `mail.senders.Secrets`
+    answers_per_minute: PositiveInt = 120  # sent through one link

@@ -1,13 +1,12 @@
 """The shapes of nps requests and answers, for their validation and for the OpenAPI document."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Line = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*$")]
-PersonId = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]+$")]
-MAX_PERSONS = 1_000
+Clock = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 
 
 class RefusedRow(BaseModel):
@@ -46,6 +45,22 @@ class OpenQuestion(BaseModel):
     promoter: Bilingual | Line
 
 
+class SendHours(BaseModel):
+    """When mails may leave, in the tenant's zone: from … to (exclusive), on every day or Monday to Friday."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    first: Clock = Field(alias="from", examples=["09:00"])
+    last: Clock = Field(alias="to", examples=["18:00"])
+    weekdays_only: bool = Field(default=True, strict=True)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.first < self.last:
+            raise ValueError("should end after it begins")
+        return self
+
+
 class SurveyBody(BaseModel):
     """A survey to be made; questions left out are the usual ones, without `closes_at` it stays open until closed."""
 
@@ -57,6 +72,10 @@ class SurveyBody(BaseModel):
     open_question: OpenQuestion | None = None
     closes_at: AwareDatetime | None = None
     quiet_days: int = Field(default=90, ge=0, le=3_650, strict=True)
+    language: Literal["both", "ja", "en"] = Field(default="both", description="Of the mails; the page has both.")
+    reminders: int = Field(default=0, ge=0, le=2, strict=True, description="To those who have not answered.")
+    reminder_days: int = Field(default=7, ge=1, le=90, strict=True, description="Days from one mail to the next.")
+    send_hours: SendHours | None = Field(default=None, description="When mails may leave; absent means at any hour.")
 
     @field_validator("closes_at")
     @classmethod
@@ -75,7 +94,11 @@ class Survey(BaseModel):
     state: Literal["open", "closed"]
     question: Bilingual
     open_question: OpenQuestion
+    language: Literal["both", "ja", "en"]
     quiet_days: int
+    reminders: int
+    reminder_days: int
+    send_hours: SendHours | None
     closes_at: datetime | None
     closed_at: datetime | None
     created_at: datetime
@@ -87,29 +110,3 @@ class SurveyList(BaseModel):
     items: list[Survey]
     total: int | None
     next_cursor: str | None
-
-
-class InvitationBody(BaseModel):
-    """Who is to be invited; a person named twice is invited once."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    person_ids: list[PersonId] | None = Field(default=None, min_length=1, max_length=MAX_PERSONS)
-    filter: dict[str, Any] | None = Field(default=None, description="Not taken yet (422 `filter_not_supported`).")
-
-
-class Invitation(BaseModel):
-    """What became of one person; the links are shown this once."""
-
-    person_id: str
-    invitation_id: str | None
-    link: str | None
-    unsubscribe_link: str | None
-    status: Literal["invited", "eligible", "skipped"]
-    reason: str | None = None
-
-
-class InvitationList(BaseModel):
-    """One item a person, in the order asked."""
-
-    items: list[Invitation]

@@ -9,10 +9,16 @@ from services.nps.domain.surveys import Past
 from shared.postgres import Connection
 
 _LOCK: Final = 7_300_021  # advisory, with the tenant: invitations of one tenant take turns, so that quiet stays quiet
-_COLUMNS: Final = "survey_id, name, kind, created_at, question, open_question, quiet_days, closes_at, closed_at"
-_INSERT: Final = """
-INSERT INTO nps.survey (tenant, survey_id, name, kind, created_at, question, open_question, quiet_days, closes_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (tenant, name) DO NOTHING RETURNING survey_id
+_GIVEN: Final = (
+    "survey_id", "name", "kind", "created_at", "question", "open_question", "quiet_days", "closes_at", "language",
+    "reminders", "reminder_days", "send_hours",
+)  # fmt: skip
+_JSON: Final = ("question", "open_question", "send_hours")
+_COLUMNS: Final = f"{', '.join(_GIVEN)}, closed_at"
+_INSERT: Final = f"""
+INSERT INTO nps.survey (tenant, {", ".join(_GIVEN)})
+VALUES ($1, {", ".join(f"${n}" for n in range(2, len(_GIVEN) + 2))})
+ON CONFLICT (tenant, name) DO NOTHING RETURNING survey_id
 """
 _PAGE: Final = f"""
 SELECT {_COLUMNS} FROM nps.survey
@@ -25,16 +31,19 @@ _INVITED: Final = """
 SELECT person_id, invitation_id FROM nps.invitation
 WHERE tenant = $1 AND survey_id = $2 AND person_id = ANY($3::text[])
 """
+# What bounced reached nobody; what waits counts from when it will leave.
 _LAST_SENT: Final = """
-SELECT person_id, max(sent_at) FROM nps.invitation WHERE tenant = $1 AND person_id = ANY($2::text[]) GROUP BY person_id
+SELECT person_id, max(coalesce(sent_at, due_at)) FROM nps.invitation
+WHERE tenant = $1 AND person_id = ANY($2::text[]) AND state IN ('waiting', 'sent') GROUP BY person_id
 """
 _OPTED_OUT: Final = "SELECT person_id FROM nps.opt_out WHERE tenant = $1 AND person_id = ANY($2::text[])"
 _INVITE: Final = """
-INSERT INTO nps.invitation (tenant, survey_id, sent_at, invitation_id, person_id, account_id)
-SELECT $1, $2, $3, * FROM unnest($4::text[], $5::text[], $6::text[])
+INSERT INTO nps.invitation (tenant, survey_id, made_at, state, sent_at, invitation_id, person_id, account_id, due_at)
+SELECT $1, $2, $3, $4, $5, * FROM unnest($6::text[], $7::text[], $8::text[], $9::timestamptz[])
 """
 _TOKENS: Final = """
-INSERT INTO nps.token (tenant, purpose, hash, invitation_id) SELECT $1, $2, * FROM unnest($3::bytea[], $4::text[])
+INSERT INTO nps.token (tenant, invitation_id, purpose, hash)
+SELECT $1, * FROM unnest($2::text[], $3::text[], $4::bytea[])
 """
 _FIND_LINK: Final = "SELECT tenant, invitation_id FROM nps.find_token($1) WHERE purpose = $2"
 # What a link stands for: its invitation, the survey, the answer so far.
@@ -63,21 +72,19 @@ class Link(NamedTuple):
 
 
 class Invited(NamedTuple):
-    """One invitation to be stored."""
+    """One invitation to be stored; `due_at`: when it leaves, for a link handed out now."""
 
     invitation_id: str
     person_id: str
     account_id: str | None
+    due_at: datetime
 
 
 async def insert_survey(conn: Connection, tenant: int, survey: Mapping[str, Any]) -> bool:
     """Stores a survey; False when another one has its name."""
-    texts = [None if survey[name] is None else json.dumps(survey[name]) for name in ("question", "open_question")]
-    made = await conn.fetchval(
-        _INSERT, tenant, survey["survey_id"], survey["name"], survey["kind"], survey["created_at"], *texts,
-        survey["quiet_days"], survey["closes_at"],
-    )  # fmt: skip
-    return made is not None
+    texts = {name: json.dumps(survey[name]) for name in _JSON if survey[name] is not None}
+    values = [texts.get(name) if name in _JSON else survey[name] for name in _GIVEN]
+    return await conn.fetchval(_INSERT, tenant, *values) is not None
 
 
 async def page(conn: Connection, tenant: int, before: tuple[datetime, str], limit: int) -> list[dict[str, Any]]:
@@ -115,15 +122,17 @@ async def past_of(conn: Connection, tenant: int, survey_id: str, persons: Sequen
 
 
 async def insert_invitations(
-    conn: Connection, tenant: int, survey_id: str, now: datetime, invited: Sequence[Invited]
+    conn: Connection, tenant: int, survey_id: str, now: datetime, invited: Sequence[Invited], *, sent: bool
 ) -> None:
-    """Stores invitations, sent now."""
-    await conn.execute(_INVITE, tenant, survey_id, now, *map(list, zip(*invited, strict=True)))
+    """Stores invitations: sent now, or waiting for their mail."""
+    state, sent_at = ("sent", now) if sent else ("waiting", None)
+    columns = map(list, zip(*invited, strict=True))
+    await conn.execute(_INVITE, tenant, survey_id, now, state, sent_at, *columns)
 
 
-async def insert_tokens(conn: Connection, tenant: int, purpose: str, hashes: Mapping[str, bytes]) -> None:
-    """Stores the hashes of links, by invitation."""
-    await conn.execute(_TOKENS, tenant, purpose, list(hashes.values()), list(hashes))
+async def insert_tokens(conn: Connection, tenant: int, tokens: Sequence[tuple[str, str, bytes]]) -> None:
+    """Stores hashes of links: invitation, purpose, hash."""
+    await conn.execute(_TOKENS, tenant, *map(list, zip(*tokens, strict=True)))
 
 
 async def find_token(conn: Connection, token_hash: bytes, purpose: str) -> Link | None:
@@ -152,5 +161,5 @@ async def opt_out(conn: Connection, tenant: int, person_id: str, now: datetime) 
 
 
 def _survey(row: Mapping[str, Any]) -> dict[str, Any]:
-    texts = {name: row[name] and json.loads(row[name]) for name in ("question", "open_question")}
+    texts = {name: row[name] and json.loads(row[name]) for name in _JSON if name in row}
     return {**dict(row), **texts}

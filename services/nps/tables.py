@@ -33,3 +33,7 @@ class Survey(_Nps, table=True):
     quiet_days: int = Field(sa_column_kwargs={"server_default": text("90")})
     closes_at: datetime | None = Field(sa_type=INSTANT)
     closed_at: datetime | None = Field(sa_type=INSTANT)
+    language: str = Field(sa_type=Text, sa_column_kwargs={"server_default": text("'both'")})
+    reminders: int = Field(sa_column_kwargs={"server_default": text("0")})
+    reminder_days: int = Field(sa_column_kwargs={"server_default": text("7")})
+    send_hours: dict[str, Any] | None = Field(sa_type=JSONB)

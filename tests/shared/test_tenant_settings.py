@@ -51,7 +51,7 @@ def test_a_document_survives_being_stored() -> None:
     wild = {
         "fx": {"USD": "150.25"},
         "value_features": [{"feature": "report", "weight": 2, "share": 0.5, "events": ["a", "b"], "released_on": None}],
-        "smtp": {"host": "mail.example", "port": 25, "from": "Genki <cs@example.com>"},
+        "smtp": {"host": "mail.example", "port": 25, "tls": "starttls", "user": "cs", "from": "Genki <cs@example.com>"},
         "brand": {"name": {"ja": "元気", "en": "Genki"}},
     }
     settings = replace_sections(TenantSettings(), wild)
@@ -109,6 +109,8 @@ REFUSED = [
     ({"value_features": [{"feature": "r", "weight": 0}]}, "/value_features/0/weight"),
     ({"value_features": [{"feature": "r"}, {"feature": "r"}]}, "/value_features"),
     ({"smtp": {"host": "h", "from": "a@b.c\r\nBcc: x@y.z"}}, "/smtp/from"),
+    ({"smtp": {"host": "h", "from": "a@b.c", "password": "secret"}}, "/smtp/password"),
+    ({"smtp": {"host": "h", "from": "a@b.c", "user": "u", "tls": "none"}}, "/smtp"),
 ]
 
 

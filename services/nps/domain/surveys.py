@@ -1,6 +1,8 @@
 """Surveys: what is asked when nothing else is said, who is invited and why not."""
 
-from collections.abc import Iterable, Mapping, Set
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -8,6 +10,7 @@ from typing import Final
 LANGUAGES: Final = ("ja", "en")
 CATEGORIES: Final = ("detractor", "passive", "promoter")
 Text = Mapping[str, str]  # by language
+_ADDRESS: Final = re.compile(r"[^\s@<>\"(),:;\\\[\]\x00-\x1f\x7f]{1,64}@[^\s@<>\"(),:;\\\[\]\x00-\x1f\x7f]{1,255}")
 QUESTION: Final[Text] = {
     "ja": "この商品・サービスを親しい人や同僚にどの程度おすすめしますか",
     "en": "How likely are you to recommend us to a friend or colleague?",
@@ -30,21 +33,42 @@ OPEN_QUESTION: Final[Mapping[str, Text]] = {
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A person as scoring knows them: the account they belong to now, if any."""
+    """A person as scoring knows them: the account they belong to now, if any, and whether it is churned; `also` are
+    other ids of theirs."""
 
     person_id: str
     account_id: str | None
     email: str | None
     deactivated: bool
+    churned: bool = False
+    also: Sequence[str] = ()
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Every id of theirs."""
+        return (self.person_id, *self.also)
 
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What was sent before: invitations to this survey and the latest to any by person, and who wants none."""
+    """What was sent before or waits to be: invitations to this survey and the latest to any by person, and who wants
+    none."""
 
     invited: Mapping[str, str] = field(default_factory=dict[str, str])
     last_sent: Mapping[str, datetime] = field(default_factory=dict[str, datetime])
     opted_out: Set[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """By what persons are judged: the survey, its quiet days, when invitations would leave, whether churned accounts
+    are meant, and the share of those who could be invited that is."""
+
+    survey_id: str
+    now: datetime
+    quiet_days: int = 90
+    churned_too: bool = False
+    sample: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,31 +79,51 @@ class Verdict:
     account_id: str | None = None
     reason: str | None = None
     invitation_id: str | None = None
+    email: str | None = None
 
 
-def judge(
-    wanted: Iterable[str], people: Mapping[str, Person], past: Past, now: datetime, quiet_days: int
-) -> list[Verdict]:
+def judge(wanted: Iterable[str], people: Mapping[str, Person], past: Past, terms: Terms) -> list[Verdict]:
     """One verdict a person, in the order asked, a person named twice once. The first reason that holds is told:
-    unknown_person, deactivated, opted_out, already_invited (to this survey), no_email, quiet_period (less than
-    `quiet_days` times 24 hours since the last invitation to any survey)."""
-    return [_verdict(one, people.get(one), past, now, timedelta(days=quiet_days)) for one in dict.fromkeys(wanted)]
+    unknown_person, deactivated, account_churned, opted_out, already_invited (to this survey), no_email, bad_email,
+    quiet_period (less than `quiet_days` times 24 hours since the last invitation to any survey), not_sampled. Two ids
+    of one person are invited once."""
+    verdicts: list[Verdict] = []
+    taken: set[str] = set()
+    for one in dict.fromkeys(wanted):
+        verdict = _verdict(one, people.get(one), past, terms)
+        if verdict.reason is None:
+            if one in taken:
+                verdict = Verdict(one, verdict.account_id, "already_invited")
+            taken.update(people[one].ids)
+        verdicts.append(verdict)
+    return verdicts
 
 
-def _verdict(person_id: str, person: Person | None, past: Past, now: datetime, quiet: timedelta) -> Verdict:
+def _verdict(person_id: str, person: Person | None, past: Past, terms: Terms) -> Verdict:
     if person is None:
         return Verdict(person_id, reason="unknown_person")
-    last = past.last_sent.get(person_id)
+    sent = [past.last_sent[one] for one in person.ids if one in past.last_sent]
+    earlier = next((past.invited[one] for one in person.ids if one in past.invited), None)
     reasons = (
         ("deactivated", person.deactivated),
-        ("opted_out", person_id in past.opted_out),
-        ("already_invited", person_id in past.invited),
-        ("no_email", person.email is None),
-        ("quiet_period", last is not None and now - last < quiet),
+        ("account_churned", person.churned and not terms.churned_too),
+        ("opted_out", not past.opted_out.isdisjoint(person.ids)),
+        ("already_invited", earlier is not None),
+        ("no_email", not person.email),
+        ("bad_email", not _ADDRESS.fullmatch(person.email or "")),
+        ("quiet_period", bool(sent) and terms.now - max(sent) < timedelta(days=terms.quiet_days)),
+        ("not_sampled", part(terms.survey_id, min(person.ids)) >= terms.sample),
     )
     reason = next((name for name, holds in reasons if holds), None)
-    earlier = past.invited.get(person_id) if reason == "already_invited" else None
-    return Verdict(person_id, person.account_id, reason, earlier)
+    if reason is None:
+        return Verdict(person_id, person.account_id, email=person.email)
+    return Verdict(person_id, person.account_id, reason, earlier if reason == "already_invited" else None)
+
+
+def part(survey_id: str, text: str) -> float:
+    """A number in [0, 1) that belongs to this text in this survey: the same whenever it is asked for."""
+    digest = hashlib.blake2b(f"{survey_id}|{text}".encode("utf-8", "replace"), digest_size=6).digest()
+    return int.from_bytes(digest) / 2**48
 
 
 def is_open(now: datetime, closes_at: datetime | None, closed_at: datetime | None) -> bool:

@@ -8,6 +8,7 @@ import httpx2
 import pytest_asyncio
 
 from services.nps.app import open_nps
+from services.nps.mail.worker import Mailer
 from services.nps.settings import NpsSettings
 from shared.tenancy import Keyring, new_key
 from tests.conftest import TestDatabase
@@ -51,6 +52,7 @@ class Post:
 
     house: House
     http: Any
+    mailer: Mailer
 
     async def desk(self, time_zone: str = "Asia/Tokyo", kind: str = "server") -> Desk:
         """A new tenant and its key."""
@@ -75,4 +77,4 @@ async def post(database: TestDatabase) -> AsyncIterator[Post]:
         keyring = Keyring(house.database, house.clock)
         settings = NpsSettings(import_bytes=200_000, import_rows=500)
         async with open_nps(settings, house.bus, house.database, keyring, house.clock, house.http) as service:
-            yield Post(house, service.http)
+            yield Post(house, service.http, service.parts["mailer"])

@@ -52,6 +52,7 @@ async def test_a_survey_that_says_only_its_name_asks_the_usual_questions(post: P
     assert survey == {
         "survey_id": survey["survey_id"], "name": "Autumn", "kind": "relationship", "state": "open",
         "question": QUESTION, "open_question": OPEN_QUESTION, "quiet_days": 90, "closes_at": None, "closed_at": None,
+        "language": "both", "reminders": 0, "reminder_days": 7, "send_hours": None,
         "created_at": stamp(post.house.clock.now()),
     }  # fmt: skip
     assert (await desk.client.get("/v1/surveys")).json() == {"items": [survey], "total": 1, "next_cursor": None}
@@ -64,6 +65,8 @@ async def test_a_survey_keeps_every_part_that_it_was_given(post: Post) -> None:
         "name": "After support", "kind": "transactional", "question": {"ja": "いかがでしたか", "en": "How was it?"},
         "open_question": {"detractor": "Why?", "passive": {"ja": "何か", "en": "What?"}, "promoter": "Best part?"},
         "closes_at": stamp(post.house.clock.now() + timedelta(days=1)), "quiet_days": 0,
+        "language": "en", "reminders": 2, "reminder_days": 3,
+        "send_hours": {"from": "09:00", "to": "18:00", "weekdays_only": False},
     }  # fmt: skip
     survey = await made(desk, **wish)
     assert {name: survey[name] for name in wish} == wish
@@ -77,6 +80,9 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "closed before it begins": ({"closes_at": "2001-01-01T00:00:00Z"}, "/closes_at"),
     "a closing time without offset": ({"closes_at": "2099-01-01T00:00:00"}, "/closes_at"),
     "less than no quiet": ({"quiet_days": -1}, "/quiet_days"),
+    "three reminders": ({"reminders": 3}, "/reminders"),
+    "hours that end before they begin": ({"send_hours": {"from": "18:00", "to": "09:00"}}, "/send_hours"),
+    "an hour that no day has": ({"send_hours": {"from": "08:00", "to": "24:00"}}, "/send_hours/to"),
     "an unknown field": ({"colour": "red"}, "/colour"),
 }
 
@@ -235,7 +241,13 @@ async def test_the_email_of_an_id_that_was_joined_is_the_persons_and_without_acc
 @pytest.mark.parametrize(
     ("body", "code"),
     [
-        ({"filter": {"tier": "high"}}, "filter_not_supported"),
+        ({"person_ids": ["p"], "filter": {}}, "two_audiences"),
+        ({"filter": {"colour": "red"}}, "extra_forbidden"),
+        ({"filter": {"tier": "top"}}, "literal_error"),
+        ({"filter": {"csm": "me"}}, "no_csm"),
+        ({"person_ids": ["p"], "sample": 0}, "greater_than"),
+        ({"person_ids": ["p"], "send_at": "2099-01-01T09:00"}, "links_leave_now"),
+        ({"person_ids": ["p"], "spread_days": 3}, "links_leave_now"),
         ({}, "missing"),
         ({"person_ids": []}, "too_short"),
         ({"person_ids": ["x"] * 1_001}, "too_long"),

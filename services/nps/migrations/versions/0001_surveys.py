@@ -9,19 +9,32 @@ revision = "0001"
 down_revision = None
 
 # `token` knows links by their SHA-256 alone. One answer an invitation, and one invitation a person and survey.
+# `mail` is the queue: number 0 is the invitation's first mail, the others its reminders; an address goes with its mail.
+# `sender` is what the tenant's settings last said of mail server and brand.
 TABLES = """
 CREATE TABLE nps.survey (
   tenant int NOT NULL, survey_id text COLLATE "C" NOT NULL, name text COLLATE "C" NOT NULL, kind text NOT NULL,
   created_at timestamptz NOT NULL, question jsonb, open_question jsonb, quiet_days int NOT NULL DEFAULT 90,
-  closes_at timestamptz, closed_at timestamptz, PRIMARY KEY (tenant, survey_id), UNIQUE (tenant, name)
+  closes_at timestamptz, closed_at timestamptz, language text NOT NULL DEFAULT 'both',
+  reminders int NOT NULL DEFAULT 0, reminder_days int NOT NULL DEFAULT 7, send_hours jsonb,
+  PRIMARY KEY (tenant, survey_id), UNIQUE (tenant, name)
 );
 CREATE TABLE nps.invitation (
   tenant int NOT NULL, invitation_id text COLLATE "C" NOT NULL, survey_id text COLLATE "C" NOT NULL,
-  person_id text COLLATE "C" NOT NULL, account_id text COLLATE "C", sent_at timestamptz NOT NULL,
-  PRIMARY KEY (tenant, invitation_id), UNIQUE (tenant, survey_id, person_id),
+  person_id text COLLATE "C" NOT NULL, account_id text COLLATE "C", state text NOT NULL, made_at timestamptz NOT NULL,
+  due_at timestamptz NOT NULL, sent_at timestamptz, PRIMARY KEY (tenant, invitation_id),
+  UNIQUE (tenant, survey_id, person_id),
   FOREIGN KEY (tenant, survey_id) REFERENCES nps.survey
 );
-CREATE INDEX ON nps.invitation (tenant, person_id, sent_at);
+CREATE INDEX ON nps.invitation (tenant, person_id);
+CREATE TABLE nps.mail (
+  tenant int NOT NULL, invitation_id text COLLATE "C" NOT NULL, number int NOT NULL, email text NOT NULL,
+  base text NOT NULL, state text NOT NULL, due_at timestamptz NOT NULL, attempts int NOT NULL DEFAULT 0,
+  leased_until timestamptz, handed_at timestamptz, left_at timestamptz, problem text,
+  PRIMARY KEY (tenant, invitation_id, number), FOREIGN KEY (tenant, invitation_id) REFERENCES nps.invitation
+);
+CREATE INDEX ON nps.mail (tenant, due_at) WHERE state = 'waiting';
+CREATE TABLE nps.sender (tenant int PRIMARY KEY, document jsonb NOT NULL, at timestamptz NOT NULL);
 CREATE TABLE nps.token (
   hash bytea PRIMARY KEY, tenant int NOT NULL, invitation_id text COLLATE "C" NOT NULL, purpose text NOT NULL
 );
@@ -42,7 +55,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog AS $$
 $$
 """
 # What the request role may do; the workers write what goes on the log with it.
-GRANTS = {"survey": "SELECT, INSERT, UPDATE", "invitation": "SELECT", "token": "", "answer": "SELECT"}
+GRANTS = {"survey": "SELECT, INSERT, UPDATE", "invitation": "SELECT", "mail": "SELECT", "token": "", "answer": "SELECT"}
 
 
 def upgrade() -> None:
@@ -50,7 +63,7 @@ def upgrade() -> None:
         if statement.strip():
             op.execute(statement)
     op.execute("CREATE INDEX ON nps.survey (tenant, created_at, survey_id)")
-    for table, rights in {**GRANTS, "opt_out": "SELECT, INSERT"}.items():
+    for table, rights in {**GRANTS, "opt_out": "SELECT, INSERT", "sender": ""}.items():
         for statement in policy(f"nps.{table}", app=rights):
             op.execute(statement)
     op.execute("CREATE POLICY owner ON nps.token TO CURRENT_USER USING (true) WITH CHECK (true)")
