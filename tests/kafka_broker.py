@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import IO
 
-HEAP = "-Xmx512m"
+JAVA = ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"]  # little CPU, not much speed
 PROPERTIES = Path(__file__).parents[1] / "deploy" / "kafka" / "server.properties"
 READY_SECONDS = 60.0
 
@@ -107,7 +107,7 @@ class JarBroker:
 
     def _launch(self, main: str, *arguments: str, log: IO[bytes]) -> subprocess.Popen[bytes]:
         quiet = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
-        command = [str(self._java), HEAP, "-XX:+UseSerialGC", quiet, "-cp", f"{self._jars}/*", main, *arguments]
+        command = [str(self._java), *JAVA, quiet, "-cp", f"{self._jars}/*", main, *arguments]
         command.append(str(self._folder / "server.properties"))
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
 
