@@ -1,8 +1,8 @@
 """The loop that carries records from the log into the fold, once each."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final, TypeVar
 
 import asyncpg
 import msgspec
@@ -21,9 +21,13 @@ from shared.metrics import FACTS_FOLDED
 from shared.postgres import Database, tenant_transaction
 
 log = structlog.get_logger()
+Result = TypeVar("Result")
 NAME: Final = "scoring"
 SHARED_LOOP_FACTS: Final = 5_000  # a batch beside other services in one loop: reads keep their p99
 YIELD_EVERY: Final = 1_000  # facts decoded before other tasks get a turn
+FEW_FACTS: Final = 500  # a batch below this is followed by the rest of a pause:
+PACE: Final = 0.1  # seconds between the starts of small batches; a transaction costs as much for one fact as for fifty
+TELL_EVERY: Final = 1.0  # seconds between two words to the lag tools
 DEAD_RUN: Final = 100  # dead lines of one batch beyond which, when they are most of it, we stop: a bad deploy
 BACKOFF: Final = (0.1, 0.5, 1, 2, 5, 5, 10)
 _TRANSIENT: Final = (
@@ -53,17 +57,22 @@ class FoldLoop:
         self._tenants = Tenants(database.worker)
         self._next: dict[Place, int] = {}
         self._sought: set[Place] = set()
+        self._untold: dict[Place, int] = {}
+        self._told_at = float("-inf")
 
     async def run(self) -> None:
         """Until cancelled. Raises BusBroken when a person must look."""
         await self._retrying(self._consumer.start)
+        clock = asyncio.get_running_loop().time
         try:
             while True:
-                await self._retrying(self.step)
+                began = clock()
+                if await self._retrying(self.step) < FEW_FACTS:
+                    await asyncio.sleep(max(0.0, began + PACE - clock()))
         finally:
             await self._consumer.close()
 
-    async def _retrying(self, work) -> None:
+    async def _retrying(self, work: Callable[[], Awaitable[Result]]) -> Result:
         attempt = 0
         while True:
             try:
@@ -79,11 +88,12 @@ class FoldLoop:
         for place, offset in self._next.items():
             self._consumer.seek(place, offset)
 
-    async def step(self, wait: float = 0.25) -> bool:
-        """One fetch and its transaction. False when nothing waited."""
+    async def step(self, wait: float = 0.25) -> int:
+        """One fetch and its transaction; how many facts, repeats too. 0 when nothing waited."""
         records = await self._in_order(await self._consumer.fetch(self._max_facts, wait))
         if not records:
-            return False
+            await self._tell({})
+            return 0
         batch = await self._decode(records)
         if too_many_dead(batch):
             raise BusBroken(f"{len(batch.dead)} of {len(batch.lines) + len(batch.dead)} facts cannot be read")
@@ -93,7 +103,7 @@ class FoldLoop:
         except fold.Fenced as problem:
             log.warning("fold_fenced", reason=str(problem))
             await self._seek_stored({(record.topic, record.part) for record in records})
-        return True
+        return sum(record.facts for record in records)
 
     async def _in_order(self, records: Sequence[Record]) -> list[Record]:
         """Drops what was applied before; a partition that begins too late is sought to its stored position once."""
@@ -172,8 +182,13 @@ class FoldLoop:
         await self._tell(moved)
 
     async def _tell(self, moved: Mapping[Place, int]) -> None:
+        self._untold |= moved
+        now = asyncio.get_running_loop().time()
+        if not self._untold or now - self._told_at < TELL_EVERY:
+            return
+        told, self._untold, self._told_at = self._untold, {}, now
         try:
-            await self._consumer.committed(moved)
+            await self._consumer.committed(told)
         except BusUnavailable as problem:  # for lag tools only: the positions that count are stored
             log.info("positions_not_shown", reason=str(problem))
 

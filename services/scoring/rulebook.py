@@ -17,16 +17,16 @@ from shared.tenant_settings import TenantSettings
 _SETTINGS: Final = """
 SELECT version, document FROM scoring.settings WHERE tenant = $1 ORDER BY version DESC LIMIT 1
 """
-_POLICIES: Final = """
-SELECT effective_from, high, low FROM scoring.tier_policy WHERE tenant = $1
-ORDER BY effective_from, published_at, policy_id
-"""
-_AMOUNTS: Final = "SELECT ago, day, high, low FROM amounts WHERE tenant = $1"
-_FIRSTS: Final = """
-SELECT min(usage_day) AS usage_day, min(contact_at) AS contact_at,
+# Everything at once: every request and every round begins with it.
+_TERMS: Final = """
+SELECT s.version, s.document, f.usage_day, f.contact_at,
+  (SELECT json_agg(json_build_array(effective_from, high, low) ORDER BY effective_from, published_at, policy_id)
+   FROM scoring.tier_policy WHERE tenant = $1) AS policies,
+  (SELECT json_agg(json_build_array(ago, day, high, low)) FROM amounts WHERE tenant = $1) AS amounts,
   EXISTS (SELECT 1 FROM account_join WHERE tenant = $1) AS accounts,
   EXISTS (SELECT 1 FROM person_join WHERE tenant = $1) AS persons
-FROM first_facts WHERE tenant = $1
+FROM (SELECT min(usage_day) AS usage_day, min(contact_at) AS contact_at FROM first_facts WHERE tenant = $1) f
+LEFT JOIN (SELECT version, document FROM scoring.settings WHERE tenant = $1 ORDER BY version DESC LIMIT 1) s ON true
 """
 DEFAULT_MODEL: Final = PublishedModel("default", 1, preset("default"))
 AGO: Final = (0, *EARLIER_DAYS)
@@ -130,14 +130,14 @@ def _parsed(document: str) -> TenantSettings:
 
 async def read_terms(conn: Connection, tenant: int, base: TenantSettings) -> Terms:
     """Everything at once, in the caller's transaction."""
-    version, settings = await read_settings(conn, tenant, base)
-    policies = [Policy(*row) for row in await conn.fetch(_POLICIES, tenant)]
-    provisional = {
-        row["ago"]: (row["day"], Amounts(row["high"], row["low"])) for row in await conn.fetch(_AMOUNTS, tenant)
-    }
-    firsts = await conn.fetchrow(_FIRSTS, tenant)
-    assert firsts is not None  # an aggregate always answers
+    row = await conn.fetchrow(_TERMS, tenant)
+    assert row is not None  # an aggregate always answers
+    settings = base if row["document"] is None else _parsed(row["document"])
+    policies = json.loads(row["policies"] or "[]")
+    provisional = json.loads(row["amounts"] or "[]")
     return Terms(
-        tenant, settings, version, (DEFAULT_MODEL,), tuple(policies), provisional,
-        firsts["usage_day"], firsts["contact_at"], Joined(firsts["accounts"], firsts["persons"]),
+        tenant, settings, row["version"] or 0, (DEFAULT_MODEL,),
+        tuple(Policy(date.fromisoformat(day), high, low) for day, high, low in policies),
+        {ago: (date.fromisoformat(day), Amounts(high, low)) for ago, day, high, low in provisional},
+        row["usage_day"], row["contact_at"], Joined(row["accounts"], row["persons"]),
     )  # fmt: skip

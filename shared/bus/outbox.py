@@ -79,7 +79,7 @@ class Relay:
                         await asyncio.sleep(PAUSE)
             finally:
                 if not conn.is_closed():  # a lost connection has let go of the lock by itself
-                    await asyncio.shield(conn.execute("SELECT pg_advisory_unlock($1)", _LOCK))
+                    await asyncio.shield(_unlock(conn))
 
     async def step(self, conn: Connection) -> int:
         """Ships the next records; how many. Raises BusUnavailable: then they stay."""
@@ -88,6 +88,15 @@ class Relay:
             await self._bus.publish([_record(row) for row in rows], self._timeout)
             await conn.execute(_SHIPPED, [row["seq"] for row in rows])
         return len(rows)
+
+
+async def _unlock(conn: Connection) -> None:
+    """The connection goes back to its pool without the lock, or not at all."""
+    try:
+        await conn.execute("SELECT pg_advisory_unlock($1)", _LOCK)
+    except BaseException:
+        conn.terminate()
+        raise
 
 
 def _columns(records: Sequence[Outgoing]) -> list[list[Any]]:

@@ -16,7 +16,7 @@ import uvloop
 
 from tests.bench import made
 
-POLL: Final = 0.02  # seconds between two looks: on average half of it is in every figure
+POLL: Final = 0.05  # seconds between two looks: on average half of it is in every figure, and all of it is load
 PATIENCE: Final = 20.0  # seconds until a probe counts as not seen
 BATCHES_A_SECOND: Final = 20
 WARM_SECONDS: Final = 3.0
