@@ -137,7 +137,7 @@ def test_each_kind_and_role_has_exactly_its_rights(holder: tuple[str, str | None
 async def test_a_good_key_names_its_tenant_and_role(drawer: Drawer) -> None:
     key = drawer.put("api", "csm", csm_id="csm-1")
     asker = await Keyring(drawer, Clock()).verify(key.text)
-    assert asker == (7, "t_7", "api", "csm", "csm-1", "Asia/Tokyo", "JPY", frozenset({"USD"}), key.key_id)
+    assert asker == (7, "t_7", "api", "csm", "csm-1", "Asia/Tokyo", "JPY", frozenset({"USD"}), key.key_id, "")
 
 
 async def test_a_known_id_with_another_secret_is_refused(drawer: Drawer) -> None:
