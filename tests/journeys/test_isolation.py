@@ -97,8 +97,13 @@ async def everything(town: Town, tenant: Tenant, ids: Mapping[str, str] | None =
         for concrete, query in variants(town, path, COMMON | tenant.own if ids is None else ids):
             answer = await tenant.asker.get(concrete, params=query)
             assert answer.status_code < 500, (concrete, query, answer.text)
-            found[f"{path} {json.dumps(query)}"] = (answer.status_code, timeless(answer.json()))
+            found[f"{path} {json.dumps(query)}"] = (answer.status_code, timeless(told_by(answer)))
     return found
+
+
+def told_by(answer: Any) -> Any:
+    """The body: JSON, or the text of a page."""
+    return answer.text if answer.headers["content-type"].startswith("text/html") else answer.json()
 
 
 def timeless(node: Any) -> Any:

@@ -1,23 +1,29 @@
 """Routes of talking points and of the report that a customer is given."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Depends
-from fastapi.responses import Response
+from fastapi import APIRouter, Depends, Query
+from fastapi.responses import HTMLResponse, Response
 
 from services.scoring.accounts.api import AsOf
 from services.scoring.accounts.known import known_account
 from services.scoring.asof import Desk, Question
 from services.scoring.matrix.actions import RULES_OFF
 from services.scoring.talking import store
+from services.scoring.talking.report import HEADERS, page
 from services.scoring.talking.rules import OFF, Point, agenda
 from services.scoring.talking.shapes import TalkingPoints
 from shared.http import Json
 from shared.tenancy import Principal, Right, require
 
+Lang = Annotated[Literal["ja", "en"], Query(description="The page's language.")]
+_HTML: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"description": "The page", "content": {"text/html": {"schema": {"type": "string"}}}}
+}
+
 
 def talking_routes(desk: Desk) -> APIRouter:
-    """`GET /v1/accounts/{account_id}/talking-points`."""
+    """`GET /v1/accounts/{account_id}/talking-points`, `GET /v1/accounts/{account_id}/report`."""
     routes = APIRouter(tags=["accounts"])
     reader = Depends(require(Right.READ))
 
@@ -30,6 +36,19 @@ def talking_routes(desk: Desk) -> APIRouter:
         async with desk.question(asker, as_of) as question:
             account = await known_account(question, account_id)
             return Json(question.stamped(await _answer(question, account)))
+
+    @routes.get(
+        "/v1/accounts/{account_id:id}/report", response_class=HTMLResponse, responses=_HTML,
+        summary="A page for the customer",
+    )  # fmt: skip
+    async def report(
+        account_id: str, asker: Annotated[Principal, reader], lang: Lang = "ja", as_of: AsOf = None
+    ) -> Response:
+        """One page of HTML to be printed or sent: how the account used the product in 28 days, in Japanese or English.
+        It holds nothing that is meant for the team alone. 404 for an account that no fact has named by then."""
+        async with desk.question(asker, as_of) as question:
+            seen = await store.report(question, await known_account(question, account_id), lang)
+            return HTMLResponse(page(seen, lang), headers=HEADERS)
 
     return routes
 

@@ -16,7 +16,8 @@ from services.scoring.health.rules import entitled
 from services.scoring.joins.sql import joined
 from services.scoring.joins.store import account_members
 from services.scoring.matrix.actions import Fired
-from services.scoring.talking.rules import Comment, FeatureUse, Picture, Since, changed
+from services.scoring.talking.report import MOST_UNUSED, WEEKS, Report, Week, most_used
+from services.scoring.talking.rules import Comment, FeatureUse, Picture, Since, changed, new_unused, unused
 from shared.clock import day_of
 from shared.tenant_settings import ValueFeature
 
@@ -42,6 +43,11 @@ WHERE x.tenant = $1 AND x.account = ANY($2::int[]) AND x.at <= $3 AND x.comment 
   AND (v.at, v.id) > (x.at, x.id))
 ORDER BY x.at DESC, x.response_id DESC LIMIT 1
 """
+# By weeks back from T's day: uses and users.
+_WEEKS: Final = """
+SELECT ($4::date - x.day) / 7 AS back, sum(x.events)::bigint AS events, count(DISTINCT {person})::int AS users
+FROM usage x {joins} WHERE x.tenant = $1 AND x.account = ANY($2::int[]) AND x.day > $3 AND x.day <= $4 GROUP BY 1
+"""
 _ANSWERS_SINCE: Final = """
 SELECT count(DISTINCT response_id) FROM response x
 WHERE x.tenant = $1 AND x.account = ANY($2::int[]) AND x.at > $3 AND x.at <= $4
@@ -66,6 +72,49 @@ async def ever(question: Question, members: Sequence[int], mine: Sequence[ValueF
     events = sorted({event for one in mine for event in one.events})
     rows = await question.conn.fetch(_EVER, question.tenant, members, question.day, events) if events else []
     return frozenset(row["event"] for row in rows)
+
+
+async def weeks(question: Question, members: Sequence[int]) -> list[Week]:
+    """The eight weeks that end with T's day, in order of time."""
+    day, sql = question.day, joined(_WEEKS, accounts=False, persons=question.terms.joined.persons)
+    rows = await question.conn.fetch(sql, question.tenant, members, day - timedelta(days=7 * WEEKS), day)
+    told = {row["back"]: (row["users"], row["events"]) for row in rows}
+    most = max((events for _, events in told.values()), default=1)
+    found: list[Week] = []
+    for back in reversed(range(WEEKS)):
+        users, events = told.get(back, (0, 0))
+        last = day - timedelta(days=7 * back)
+        found.append(Week(last - timedelta(days=6), last, users, events, round(100 * events / most)))
+    return found
+
+
+async def report(question: Question, account: int, lang: str) -> Report:
+    """What the customer is shown of the 28 days that end with T's day."""
+    members = sorted(await account_members(question.conn, question.tenant, [account]))
+    seen, settings, day = await known(question, account), question.terms.settings, question.day
+    used, mine = await features(question, members), entitled(seen.attributes.get("features"), settings, day)
+    told = Picture(day, 0, 0, entitled=mine, ever=await ever(question, members, mine))
+    new = [(one.feature, on) for one, on in new_unused(told)]
+    rest = [one.feature for one in unused(told) if one.feature not in dict(new)]
+    most, more = most_used(used)
+    return Report(
+        name=seen.attributes.get("name") or seen.account_id,
+        brand=getattr(settings.brand.name, lang) if settings.brand else None,
+        first=day - timedelta(days=WINDOW_DAYS - 1),
+        last=day,
+        users=seen.usage.active_users_28,
+        users_before=seen.usage.active_users_28_before,
+        events=sum(one.events for one in used),
+        events_before=sum(one.events_before for one in used),
+        active_days=seen.usage.active_days_28,
+        seats=seen.attributes.get("seats"),
+        weeks=await weeks(question, members),
+        features=most,
+        more_features=more,
+        new=new,
+        unused=rest[:MOST_UNUSED],
+        more_unused=max(0, len(rest) - MOST_UNUSED),
+    )
 
 
 async def known(question: Question, account: int) -> AccountAt:
