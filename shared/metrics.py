@@ -15,6 +15,7 @@ HTTP_SECONDS: Final = Histogram(
 # Requests taken and not yet answered; a stream counts until it ends.
 HTTP_OPEN: Final = Gauge("genki_http_requests_open", "Requests being answered", ("service",))
 # Seconds by which every clock of Genki is shifted; 0 but in rehearsals.
+STREAMS_OPEN: Final = Gauge("genki_streams_open", "Listeners of the stream")
 CLOCK_OFFSET: Final = Gauge("genki_clock_offset_seconds", "Shift of the clock")
 # Facts that scoring read from the log, by what became of them: applied, duplicate, conflict, dead.
 FACTS_FOLDED: Final = Counter("genki_scoring_facts_total", "Facts read from the log", ("outcome",))

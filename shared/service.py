@@ -14,13 +14,19 @@ async def _always() -> Mapping[str, str]:
     return {}
 
 
+def _nothing() -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """`http` answers requests; each of `workers` runs until cancelled and ends the process when it raises; `ready`
-    names each dependency with "ok" or what is wrong with it."""
+    names each dependency with "ok" or what is wrong with it; `closing` is called before requests under way are waited
+    for: what would never end by itself ends then."""
 
     name: str
     http: ASGIApp
     workers: tuple[Worker, ...] = ()
     ready: Ready = field(default=_always)
     parts: Mapping[str, Any] = field(default_factory=dict)
+    closing: Callable[[], None] = field(default=_nothing)

@@ -135,6 +135,8 @@ async def _live(
     finally:
         stop.set()
         await _end([after], cancel=True)
+        for service in services.values():
+            service.closing()
         for server, _ in servers:
             server.should_exit = True
         await _end(serving, cancel=False)

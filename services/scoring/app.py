@@ -24,6 +24,8 @@ from services.scoring.people.api import people_routes
 from services.scoring.positions import Freshness, StoredPositions
 from services.scoring.rules_api.api import settings_routes
 from services.scoring.settings import ScoringSettings
+from services.scoring.stream.api import stream_routes
+from services.scoring.stream.hub import Hub
 from services.scoring.summary.api import summary_routes
 from services.scoring.talking.api import talking_routes
 from services.scoring.tenants import Tenants
@@ -52,9 +54,10 @@ async def open_scoring(
     """Scoring as a service: its workers fold, assess and tick until cancelled. Nothing opened here outlives it."""
     freshness = Freshness(database.worker, bus, CONSUMER, CONSUMED_TOPICS, clock)
     ready = _readiness(bus, database)
-    http = _routes(Desk(database, clock, freshness), keyring, ready, clock)
+    hub = Hub(database, settings.streams_per_tenant)
+    http = _routes(Desk(database, clock, freshness), hub, keyring, ready, clock)
     workers = _workers(settings, bus, database, clock, freshness) if settings.workers else (freshness.run,)
-    yield Service(NAME, Front(http, NAME), workers, ready, {"freshness": freshness})
+    yield Service(NAME, Front(http, NAME), workers, ready, {"freshness": freshness, "stream": hub}, hub.close)
 
 
 def _workers(
@@ -71,7 +74,7 @@ def _workers(
     )
 
 
-def _routes(desk: Desk, keyring: Keyring, ready: Ready, clock: Clock) -> ASGIApp:
+def _routes(desk: Desk, hub: Hub, keyring: Keyring, ready: Ready, clock: Clock) -> ASGIApp:
     app = FastAPI(title="Genki scoring", docs_url=None, redoc_url=None)
     app.state.keyring = keyring
     install_handlers(app)
@@ -83,6 +86,7 @@ def _routes(desk: Desk, keyring: Keyring, ready: Ready, clock: Clock) -> ASGIApp
     )  # fmt: skip
     for routes in doors:
         app.include_router(routes(desk))
+    app.include_router(stream_routes(desk, hub))
     app.router.routes.extend(probe_routes(ready, clock))
     return app
 

@@ -31,6 +31,7 @@ from services.scoring.state import (
     difference,
     row_of,
 )
+from services.scoring.stream.store import write as tell_changes
 from services.scoring.tenants import Tenants
 from shared.clock import Clock, day_of
 from shared.errors import Unavailable
@@ -269,6 +270,7 @@ class Round:
         await keep_bands(self.conn, self.terms.tenant, old, changed, self.now)
         await merge(self.conn, DUE, self._ends(live))
         await merge(self.conn, COUNTER, self._counters(old, changed))
+        await tell_changes(self.conn, self.terms.tenant, old, changed, self.now)
 
     def _ends(self, live: Mapping[int, Assessment]) -> list[tuple]:
         """When manual bands end by themselves. Written here and not by who gives them: a rebuilt state knows it too."""

@@ -12,13 +12,16 @@ WORKER_ONLY: Final = ("dirty", "due", "recheck")
 ISOLATED: Final = (
     "fact_seen", "usage", "account_user", "membership", "account_attribute", "person_attribute", "csm_attribute",
     "contact", "contract", "alias", "account_merge", "account_join", "person_join", "response", "invitation",
-    "newest_fact", "account_state", "standing", "amounts", "first_facts", "tenant_day", "counter",
+    "newest_fact", "account_state", "standing", "amounts", "first_facts", "tenant_day", "counter", "stream_head",
+    "stream", "stream_told",
 )  # fmt: skip
 
 
 def state_statements(schema: str) -> list[str]:
     """Everything that makes an empty derived state in `schema`, grants and row-level security included."""
-    sql = files("services.scoring").joinpath("state.sql").read_text().replace("{schema}", schema)
+    home = files("services.scoring")
+    texts = (home.joinpath("state.sql"), home.joinpath("stream", "stream.sql"))
+    sql = "\n".join(text.read_text() for text in texts).replace("{schema}", schema)
     statements = [part.strip() for part in sql.split(";\n") if part.strip()]
     statements += [
         f"CREATE TABLE {schema}.fact_seen_{part} PARTITION OF {schema}.fact_seen "
@@ -32,7 +35,7 @@ def state_statements(schema: str) -> list[str]:
     ]
     statements.append(f"CREATE TABLE {schema}.usage_other PARTITION OF {schema}.usage DEFAULT")
     for table in ISOLATED:
-        app = "" if table == "fact_seen" else "SELECT"
+        app = "" if table in ("fact_seen", "stream_told") else "SELECT"
         statements += policy(f"{schema}.{table}", app)
     for table in WORKER_ONLY:
         statements += worker_only(f"{schema}.{table}")

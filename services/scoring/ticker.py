@@ -8,6 +8,7 @@ import structlog
 
 from services.scoring.gather import SHARDS
 from services.scoring.schema import SEEN_PARTITIONS
+from services.scoring.stream.store import PRUNED, forget
 from services.scoring.tenant_job import tenant_job
 from services.scoring.tenants import Tenants
 from shared.clock import Clock, day_of
@@ -20,6 +21,7 @@ MONEY_EVERY: Final = 1.0  # seconds between two looks at a tenant's provisional 
 HOUSEKEEPING_EVERY: Final = 600.0
 LOG_DAYS: Final = 7
 USAGE_IDS_DAYS: Final = 31  # a usage id is told apart for 30 days
+EVENTS_KEPT: Final = timedelta(hours=24)  # of the stream
 TICK_LOCK: Final = 7_312
 
 _DUE: Final = "DELETE FROM due WHERE at <= $1 RETURNING tenant, at, kind, key"
@@ -124,6 +126,14 @@ class Ticker:
         async with connection(self._database.worker) as conn:
             await keep_log(conn, today)
         await self._forget_usage_ids(today)
+        await self._forget_events(self._clock.now() - EVENTS_KEPT)
+
+    async def _forget_events(self, before: datetime) -> None:
+        for tenant in list(self._tenants.terms):
+            deleted = PRUNED
+            while deleted == PRUNED:
+                async with tenant_transaction(self._database.worker, tenant) as conn:
+                    deleted = await forget(conn, tenant, before)
 
     async def _forget_usage_ids(self, today: date) -> None:
         """One hash partition after another, so that no transaction grows long."""
