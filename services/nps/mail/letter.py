@@ -39,10 +39,10 @@ def letter(sender: Sender, row: Mapping[str, Any], links: Links, now: datetime, 
     message["Subject"] = " / ".join(SUBJECT[lang](brand[lang], again=number > 0) for lang in languages)
     message["Date"] = format_datetime(now)
     message["Auto-Submitted"] = "auto-generated"
-    message["Content-Language"] = ", ".join(languages)
     told = _told(languages, brand, row, links, tz)
     message.set_content(_templates.get_template("mail.txt").render(told))
     message.add_alternative(_templates.get_template("mail.html").render(told), subtype="html")
+    message["Content-Language"] = ", ".join(languages)
     return _unfolded(sender, row, links) + message.as_bytes()
 
 

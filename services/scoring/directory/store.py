@@ -20,20 +20,18 @@ home AS (
     ORDER BY d.at DESC, d.id DESC LIMIT 1), false) AS gone
   FROM one o JOIN membership m ON m.tenant = $1 AND m.person = o.person),
 place AS (
-  SELECT person_id, person, account FROM home UNION SELECT person_id, person, 0 FROM one)
-SELECT a.person_id, e.email, k.account_id, coalesce(h.gone, false) AS deactivated,
-       coalesce(s.churned, false) AS churned, b.also, coalesce(j.canonical, h.account) AS account
-FROM asked a
-LEFT JOIN LATERAL (
-  SELECT x.value #>> '{}' AS email FROM place p
+  SELECT person_id, person, account FROM home UNION SELECT person_id, person, 0 FROM one),
+reached AS (
+  SELECT DISTINCT ON (p.person_id) p.person_id, x.value #>> '{}' AS email FROM place p
   JOIN person_attribute x ON x.tenant = $1 AND x.account = p.account AND x.person = p.person AND x.field = 'email'
-  WHERE p.person_id = a.person_id ORDER BY x.at DESC, x.id DESC LIMIT 1) e ON true
-LEFT JOIN LATERAL (
-  SELECT account, gone FROM home WHERE home.person_id = a.person_id ORDER BY gone, day DESC LIMIT 1) h ON true
-LEFT JOIN LATERAL (
-  SELECT array_agg(q.person_id ORDER BY q.person_id) AS also FROM one o
-  JOIN scoring.person_key q ON q.tenant = $1 AND q.person = o.person
-  WHERE o.person_id = a.person_id AND q.person_id <> a.person_id) b ON true
+  ORDER BY p.person_id, x.at DESC, x.id DESC),
+here AS (SELECT DISTINCT ON (person_id) person_id, account, gone FROM home ORDER BY person_id, gone, day DESC),
+same AS (
+  SELECT o.person_id, array_agg(q.person_id ORDER BY q.person_id) AS also FROM one o
+  JOIN scoring.person_key q ON q.tenant = $1 AND q.person = o.person AND q.person_id <> o.person_id GROUP BY 1)
+SELECT a.person_id, r.email, k.account_id, coalesce(h.gone, false) AS deactivated,
+       coalesce(s.churned, false) AS churned, b.also, coalesce(j.canonical, h.account) AS account
+FROM asked a LEFT JOIN reached r USING (person_id) LEFT JOIN here h USING (person_id) LEFT JOIN same b USING (person_id)
 LEFT JOIN scoring.account_key k ON k.tenant = $1 AND k.account = h.account
 LEFT JOIN account_join j ON j.tenant = $1 AND j.account = h.account
 LEFT JOIN account_state s ON s.tenant = $1 AND s.account = coalesce(j.canonical, h.account)

@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes
@@ -21,6 +21,7 @@ class Mailbox:
     rcpt: dict[str, str] = field(default_factory=dict)
     data: dict[str, str] = field(default_factory=dict)
     sender: str | None = None  # the answer to MAIL FROM, if not yes
+    on_mail: Callable[[], None] = lambda: None  # called when a mail is taken, before the server says so
     hangs_up: bool = False  # after it has taken a mail, before it says so
     logins: list[tuple[bytes, bytes]] = field(default_factory=list)
     port: int = 0
@@ -55,6 +56,7 @@ class Mailbox:
             return self.data[to]
         assert isinstance(envelope.content, bytes)
         self.mails.append((to, envelope.content))
+        self.on_mail()
         if self.hangs_up:
             assert isinstance(server.transport, asyncio.WriteTransport)
             server.transport.abort()

@@ -88,6 +88,32 @@ async def test_looking_in_any_way_changes_no_row(post: Post) -> None:
     assert await post.house.bus.ends(["genki.responses.v1"]) == ends
 
 
+async def contents(owner: Any) -> dict[str, str | None]:
+    """A digest of every row of every table of nps."""
+    tables = await owner.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'nps' AND tablename <> 'version'")
+    sql = "SELECT md5(string_agg(to_jsonb(t)::text, '|' ORDER BY to_jsonb(t)::text)) FROM nps.{} t"
+    return {row[0]: await owner.fetchval(sql.format(row[0])) for row in tables}
+
+
+@pytest.mark.slow
+async def test_opening_a_thousand_links_with_every_score_changes_nothing_at_all(post: Post) -> None:
+    desk = await manager(post)
+    persons = [f"p{number}" for number in range(1_000)]
+    await known(desk, *persons)
+    links = [item["link"] for item in await asked(desk, await made(desk), *persons)]
+    await post.house.settle()
+    before, ends = await contents(post.house.owner), await post.house.bus.ends(["genki.responses.v1"])
+    assert {"survey", "invitation", "token", "answer", "opt_out", "mail", "sender"} <= before.keys()
+    http = httpx2.AsyncClient(transport=httpx2.ASGITransport(app=post.http), base_url="http://nps")
+    statuses: set[int] = set()
+    for number, link in enumerate(links):  # each score comes to 90 links and more in either way
+        for method, score in (("GET", number % 11), ("HEAD", (number * 3 + 5) % 11)):
+            statuses.add((await http.request(method, f"{link}?score={score}")).status_code)
+    assert statuses == {200}
+    assert await contents(post.house.owner) == before
+    assert await post.house.bus.ends(["genki.responses.v1"]) == ends
+
+
 @pytest.mark.parametrize(
     ("asked_for", "liked", "lang"),
     [
