@@ -168,7 +168,7 @@ AnyFact = (
 )
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(AnyFact)
-_PLACE: Final[dict[str, tuple[str, str]]] = {
+WIRE_TYPES: Final[dict[str, tuple[str, str]]] = {  # type → its topic, and the field that is its key
     "usage": (USAGE_TOPIC, "person_id"),
     "person": (USAGE_TOPIC, "person_id"),
     "alias": (USAGE_TOPIC, "person_id"),
@@ -199,7 +199,7 @@ def decode(line: bytes | memoryview) -> AnyFact:
 
 def place(fact: AnyFact, partitions: int) -> tuple[str, int]:
     """(topic, partition) of a fact: crc32 of UTF-8 `tenant|key`, so that every copy of a fact takes the same way."""
-    topic, field = _PLACE[type_of(fact)]
+    topic, field = WIRE_TYPES[type_of(fact)]
     key = getattr(fact, field) or fact.id
     return topic, partition(fact.tenant, key, partitions)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Final
 
@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from services.gateway import docs
+from services.gateway.domain import asyncapi
 from services.gateway.domain.access import RULES, KeyWish, faults_of, told_of
 from services.gateway.domain.documents import merge
 from services.gateway.store import insert_key, page_of_keys, revoke_key
@@ -169,6 +170,14 @@ class Description:
     async def json(self, _request: Request) -> Response:
         """`GET /openapi.json`."""
         return Json(await self.document())
+
+    def routes(self) -> dict[str, Callable[[Request], Awaitable[Response]]]:
+        """Its three documents by address."""
+        return {"openapi.json": self.json, "asyncapi.json": self.log, "docs": self.page}
+
+    async def log(self, _request: Request) -> Response:
+        """`GET /asyncapi.json`: what lies on the log."""
+        return Json(asyncapi.document(INFO["version"]))
 
     async def page(self, _request: Request) -> Response:
         """`GET /docs`."""

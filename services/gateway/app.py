@@ -99,7 +99,7 @@ def _own(
     app.include_router(audit_routes(database, clock))
     app.include_router(summary_route(behind))
     description = Description(behind, app.openapi(), settings.document_seconds)
-    told = [Route("/openapi.json", description.json), Route("/docs", description.page)]
+    told = [Route(f"/{name}", answer) for name, answer in description.routes().items()]
     app.router.routes.extend([*health_routes(ready, clock), *told])
     return app
 

@@ -66,7 +66,7 @@ _TABLE: Final[tuple[tuple[str, Right | None, str, tuple[str, ...]], ...]] = (
     ("nps", OPEN, "GET HEAD", ("/s/{token}/thanks",)),
     ("gateway", _ADMIN, "GET POST", ("/v1/keys",)),
     ("gateway", _ADMIN, "DELETE", ("/v1/keys/{key_id}",)),
-    ("gateway", OPEN, "GET", ("/healthz", "/readyz", "/metrics", "/docs", "/openapi.json")),
+    ("gateway", OPEN, "GET", ("/healthz", "/readyz", "/metrics", "/docs", "/openapi.json", "/asyncapi.json")),
 )  # fmt: skip
 RULES: Final = tuple(
     Rule(method, template, service, right)

@@ -84,7 +84,7 @@ def test_what_is_open_without_a_key_is_exactly_this() -> None:
     doors = {rule.template for rule in RULES if rule.right is None}
     words = ("track", "identify", "group", "page", "screen", "alias", "batch", "import", *"tigpsabm")
     tracking = {f"/v1/{word}" for word in words}
-    machines = {"/healthz", "/readyz", "/metrics", "/docs", "/openapi.json"}
+    machines = {"/healthz", "/readyz", "/metrics", "/docs", "/openapi.json", "/asyncapi.json"}
     sdk = {"/v1/projects/{write_key}/settings", "/sourceConfig", "/sourceConfig/"}
     assert doors == tracking | machines | sdk | {"/s/{token}", "/s/{token}/thanks", "/u/{token}"}
 
