@@ -23,11 +23,11 @@ SELECT account, events, later = 0 FROM of_account WHERE events >= 5
 class Nova:
     """The sample, with UTC days."""
 
-    def __init__(self) -> None:
+    def __init__(self, file: Path = EVENTS) -> None:
         self._db = duckdb.connect()
         self._db.execute(
             "CREATE TABLE events AS SELECT *, CAST(to_timestamp(ts) AT TIME ZONE 'UTC' AS DATE) AS day "
-            f"FROM read_csv('{EVENTS}', types={{'ts': 'BIGINT', 'commit_ts': 'BIGINT'}})"
+            f"FROM read_csv('{file}', types={{'ts': 'BIGINT', 'commit_ts': 'BIGINT'}})"
         )
 
     def usage(self, day: date, days: int) -> tuple[int, int, int]:
