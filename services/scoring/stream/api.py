@@ -75,8 +75,7 @@ def stream_routes(desk: Desk, hub: Hub) -> APIRouter:
         `Last-Event-ID` nothing of the last 24 hours is lost or repeated, after more `reset` says to read the lists
         again. A comment every 15 s. The stream ends when its key or token does; fetch, not EventSource, sends keys."""
         owners = [(asker.csm_id or "") if one == "me" else one for one in csm] if csm else None
-        async with tenant_transaction(desk.database.app, asker.tenant) as conn:
-            span = await store.span(conn, asker.tenant)
+        span = await _span(desk, asker.tenant)
         seq, reset = _place(last_event_id, span)
         place = ExitStack()
         channel = place.enter_context(hub.listening(asker.tenant, span.head))
@@ -86,6 +85,15 @@ def stream_routes(desk: Desk, hub: Hub) -> APIRouter:
         return Stream(listener.events(reset=reset), place)
 
     return routes
+
+
+async def _span(desk: Desk, tenant: int) -> Span:
+    async with tenant_transaction(desk.database.app, tenant) as conn:
+        found = await store.span(conn, tenant)
+    if found.head:
+        return found
+    async with tenant_transaction(desk.database.worker, tenant) as conn:
+        return await store.begun(conn, tenant)
 
 
 def _place(last: str | None, span: Span) -> tuple[int, bool]:

@@ -40,6 +40,11 @@ SELECT $1, h.seq - $2::bigint + w.n, $7, w.kind, w.csm_id, w.body
 FROM h, unnest($8::text[], $9::text[], $10::text[]) WITH ORDINALITY AS w(kind, csm_id, body, n)
 """
 _HEADS: Final = "SELECT tenant, seq FROM stream_head WHERE tenant = ANY($1)"
+# A head for a tenant that was never told anything: who listens from now on can come back.
+_BEGIN: Final = """
+INSERT INTO stream_head (tenant, seq, floor) SELECT $1, now, now
+FROM (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now) clock ON CONFLICT DO NOTHING
+"""
 _SPAN: Final = "SELECT seq, floor FROM stream_head WHERE tenant = $1"
 _PAGE: Final = f"""
 SELECT seq, kind, csm_id, body FROM stream WHERE tenant = $1 AND seq > $2 ORDER BY seq LIMIT {PAGE}
@@ -106,6 +111,12 @@ async def span(conn: Connection, tenant: int) -> Span:
     """What can be told again now."""
     row = await conn.fetchrow(_SPAN, tenant)
     return Span(*row) if row else Span(0, 0)
+
+
+async def begun(conn: Connection, tenant: int) -> Span:
+    """The same, for a tenant that may never have been told anything; a worker's transaction."""
+    await conn.execute(_BEGIN, tenant)
+    return await span(conn, tenant)
 
 
 async def page(conn: Connection, tenant: int, after: int) -> list[Told]:

@@ -255,6 +255,7 @@ async def test_no_tenant_hears_of_another(place: Place) -> None:
         " RETURNING tenant",
         f"t_stream{next(NUMBERS)}",
     )
+    assert other is not None
     theirs = Place(place.db, place.owner, place.scoring, place.url, other)
     async with place.open(await place.key()) as (_, ours), theirs.open(await theirs.key()) as (_, events):
         await anext(ours)
@@ -394,3 +395,12 @@ def _unchunked(text: bytes) -> bytes:
 async def _heads(place: Place) -> dict[int, int]:
     async with tenant_transaction(place.db.app, place.tenant) as conn:
         return await store.heads(conn, [place.tenant])
+
+
+async def test_who_listened_before_anything_was_ever_told_can_come_back_too(place: Place) -> None:
+    key = await place.key()
+    async with place.open(key) as (_, events):
+        began = await anext(events)
+    await place.move(1, 50.0)
+    async with place.open(key, began.id) as (_, events):
+        assert [(one.kind, one.data["score"]) for one in await take(events, 1)] == [("health", 50.0)]
