@@ -63,7 +63,7 @@ async def _answer(question: Question, first: date, last: date, by: str) -> dict[
         "from": first,
         "to": last,
         "groups": answers.listed(whole, names, now, tz),
-        "items": [
+        "weeks": [
             answers.week(monday, groups, names, now, tz) for monday, groups in weeks.items() if monday is not None
         ],
         "open_inbound": answers.unanswered(whole, now, tz, SHOWN_OPEN),

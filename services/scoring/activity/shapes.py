@@ -85,7 +85,7 @@ class ActivityAnswer(Asked):
             "example": {
                 "as_of": "2026-06-15T03:00:00Z", "fresh_to": "2026-06-15T03:00:00Z", "from": "2026-05-25",
                 "to": "2026-06-15", "groups": [_GROUP],
-                "items": [{"week": "2026-W25", "monday": "2026-06-15", "groups": [_GROUP]}], "open_inbound": [],
+                "weeks": [{"week": "2026-W25", "monday": "2026-06-15", "groups": [_GROUP]}], "open_inbound": [],
             }
         }
     )  # fmt: skip
@@ -93,5 +93,5 @@ class ActivityAnswer(Asked):
     first: date = Field(alias="from")
     to: date
     groups: list[ActivityGroup]
-    items: list[ActivityWeek]
+    weeks: list[ActivityWeek]
     open_inbound: list[OpenInbound]

@@ -67,13 +67,13 @@ async def test_attempts_and_whom_they_reached_by_who_made_them(filled: TestTenan
 
 async def test_weeks_begin_on_monday_in_the_tenants_zone(filled: TestTenant):
     told = await filled.get("/v1/activity")
-    assert [(one["week"], [figures(group) for group in one["groups"]]) for one in told["items"]] == [
+    assert [(one["week"], [figures(group) for group in one["groups"]]) for one in told["weeks"]] == [
         ("2026-W22", []),
         ("2026-W23", [(None, 1, 1, 1, 1)]),
         ("2026-W24", [("hana", 5, 2, 2, 1), ("ken", 0, 0, 0, 0)]),
         ("2026-W25", [("ken", 1, 1, 1, 1)]),
     ]
-    assert told["items"][2]["groups"][1]["reach_rate"] is None
+    assert told["weeks"][2]["groups"][1]["reach_rate"] is None
 
 
 async def test_customers_who_wrote_are_answered_or_wait(filled: TestTenant):
@@ -96,7 +96,7 @@ async def test_a_past_t_sees_neither_later_contacts_nor_later_answers(filled: Te
     assert (told["groups"][0]["inbound"]["open"], told["groups"][0]["inbound"]["open_over_1_working_day"]) == (1, 0)
     for by in ("csm", "team", "tenant"):
         live, past = await filled.get(f"/v1/activity?by={by}"), await filled.past(f"/v1/activity?by={by}")
-        for name in ("from", "to", "groups", "items", "open_inbound"):
+        for name in ("from", "to", "groups", "weeks", "open_inbound"):
             assert (by, live[name]) == (by, past[name])
 
 
@@ -111,7 +111,7 @@ async def test_by_team_and_as_a_whole_accounts_count_once(filled: TestTenant):
 
 async def test_one_day_of_a_week_counts_only_that_day(filled: TestTenant):
     told = await filled.get(f"/v1/activity?from={ago(4)}&to={ago(4)}")
-    assert [(one["week"], [figures(group) for group in one["groups"]]) for one in told["items"]] == [
+    assert [(one["week"], [figures(group) for group in one["groups"]]) for one in told["weeks"]] == [
         ("2026-W24", [("hana", 2, 1, 2, 1), ("ken", 0, 0, 0, 0)])
     ]
 
@@ -161,6 +161,6 @@ async def test_figures_of_many_contacts_are_those_counted_one_by_one(house: Hous
             year, week, _ = local.isocalendar()
             expected[f"{year}-W{week:02d}", one.csm_id or ""] += 1
     assert {
-        (week["week"], one["key"]): one["attempts"] for week in found["items"] for one in week["groups"]
+        (week["week"], one["key"]): one["attempts"] for week in found["weeks"] for one in week["groups"]
     } == expected
     assert sum(one["attempts"] for one in found["groups"]) == expected.total()
