@@ -18,6 +18,7 @@ from services.scoring.contracts.api import contract_routes
 from services.scoring.coverage.api import coverage_routes
 from services.scoring.directory.api import directory_routes
 from services.scoring.health.api import health_routes
+from services.scoring.keep.api import keep_routes
 from services.scoring.matrix.api import matrix_routes
 from services.scoring.nps.api import nps_routes
 from services.scoring.people.api import people_routes
@@ -82,7 +83,7 @@ def _routes(desk: Desk, hub: Hub, keyring: Keyring, ready: Ready, clock: Clock) 
     doors = (
         health_routes, account_routes, coverage_routes, matrix_routes, nps_routes, usage_routes, settings_routes,
         tier_routes, summary_routes, directory_routes, people_routes, contract_routes, timeline_routes,
-        activity_routes, contact_routes, talking_routes,
+        activity_routes, contact_routes, talking_routes, keep_routes,
     )  # fmt: skip
     for routes in doors:
         app.include_router(routes(desk))

@@ -1,5 +1,5 @@
-"""The first-hand tables of scoring that people write: settings, tier reviews and policies, manual bands; and facts in
-conflict."""
+"""The first-hand tables of scoring that people write: settings, tier reviews and policies, manual bands, reasons of
+the keep list; and facts in conflict."""
 
 from datetime import date, datetime
 from typing import Any, Final
@@ -72,6 +72,18 @@ class HealthOverride(_Scoring, table=True):
     expires_at: datetime = Field(sa_type=INSTANT)
     ended_at: datetime | None = Field(sa_type=INSTANT)
     ended_by: str | None = Field(sa_type=Text)
+
+
+class KeepReason(_Scoring, table=True):
+    """Why an account of the keep list is not covered, as a person named it; the latest counts until it is reached."""
+
+    __tablename__ = "keep_reason"  # pyright: ignore[reportAssignmentType]: SQLModel declares a function
+    tenant: int = Field(primary_key=True)
+    account: int = Field(primary_key=True)
+    reason_id: int = Field(sa_type=BigInteger, primary_key=True, sa_column_args=[Identity(always=True)])
+    reason: str = Field(sa_type=Text)
+    author: str = Field(sa_type=Text)
+    at: datetime = Field(sa_type=INSTANT)
 
 
 class Conflict(_Scoring, table=True):

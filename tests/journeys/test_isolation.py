@@ -179,6 +179,7 @@ def _nameless(key: str, ids: Mapping[str, str]) -> str:
 BODIES: Final[dict[str, Any]] = {
     "/v1/tiers/reviews/{review_id}/publish": {"effective_from": "2026-02-01", "note": "taken over"},
     "/v1/surveys/{survey_id}/invitations": {"person_ids": ["p-0"]},
+    "/v1/keep-list/{account_id}/reason": {"reason": "taken over"},
     "/v1/accounts/{account_id}/health/override": {
         "band": "green",
         "reason": "taken over",

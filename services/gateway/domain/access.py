@@ -42,7 +42,7 @@ _TABLE: Final[tuple[tuple[str, Right | None, str, tuple[str, ...]], ...]] = (
         "/v1/accounts/{account_id}/closing-plans", "/v1/accounts/{account_id}/report",
     )),
     ("scoring", _WORK, "POST DELETE", ("/v1/accounts/{account_id}/health/override",)),
-    ("scoring", _WORK, "POST", ("/v1/accounts/{account_id}/closing-plans",)),
+    ("scoring", _WORK, "POST", ("/v1/accounts/{account_id}/closing-plans", "/v1/keep-list/{account_id}/reason")),
     ("scoring", _MANAGE, "POST", ("/v1/accounts/{account_id}/tier-exception",)),
     ("scoring", _READ, "GET", (
         "/v1/usage", "/v1/coverage", "/v1/coverage/series", "/v1/coverage/worklist", "/v1/contact-rate", "/v1/matrix",

@@ -79,10 +79,11 @@ async def page(question: Question, within: int, after: Place, size: int) -> Page
 async def _live(question: Question, end: datetime, after: Place, size: int) -> Page:
     rows = await question.conn.fetch(_PAGE, question.tenant, end, *after, size + 1)
     total = await question.conn.fetchval(_COUNT, question.tenant, end)
-    return Page([_of_row(row) for row in rows[:size]], int(total or 0), len(rows) > size)
+    return Page([as_item(row) for row in rows[:size]], int(total or 0), len(rows) > size)
 
 
-def _of_row(row: Mapping[str, Any]) -> Item:
+def as_item(row: Mapping[str, Any]) -> Item:
+    """One account to talk to, of a row of account_state."""
     last, ahead = row["last_contact_at"], row["planned_at"]
     return Item(
         row["account"], row["account_id"], row["name"], row["tier"], row["csm_id"], row["acv"], row["covered"],

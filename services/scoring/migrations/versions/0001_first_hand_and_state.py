@@ -46,6 +46,10 @@ CREATE TABLE scoring.health_snapshot (
   score double precision, band text NOT NULL, effective_band text NOT NULL, confidence double precision NOT NULL,
   model_id text NOT NULL, model_version int NOT NULL, PRIMARY KEY (tenant, account, day, at, reason)
 );
+CREATE TABLE scoring.keep_reason (
+  tenant int NOT NULL, reason_id bigint GENERATED ALWAYS AS IDENTITY, account int NOT NULL, reason text NOT NULL,
+  author text NOT NULL, at timestamptz NOT NULL, PRIMARY KEY (tenant, account, reason_id)
+);
 CREATE TABLE scoring.conflict (
   tenant int NOT NULL, seq bigint GENERATED ALWAYS AS IDENTITY, at timestamptz NOT NULL, type text NOT NULL,
   id text NOT NULL, payload text NOT NULL, PRIMARY KEY (tenant, seq)
@@ -69,7 +73,7 @@ $$
 """
 FIRST_HAND = (
     "account_key", "person_key", "feature_key", "settings", "tier_review", "tier_policy", "health_override",
-    "health_snapshot", "conflict",
+    "health_snapshot", "conflict", "keep_reason",
 )  # fmt: skip
 
 
