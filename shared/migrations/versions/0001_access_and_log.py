@@ -63,6 +63,7 @@ AS $$ SELECT ARRAY[]::text[] $$
 """
 
 # Days of the log come and go as partitions, which only the owner may make and drop: the workers ask these functions.
+# A day that began before its partition was made lies in log_other and moves: no partition may claim what lies there.
 ADD_DAYS = """
 CREATE FUNCTION bus.add_days(first date, days int) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog AS $$
@@ -71,7 +72,11 @@ BEGIN
   PERFORM pg_advisory_xact_lock(7300002);
   FOR d IN SELECT first + i FROM generate_series(0, days - 1) AS i LOOP
     IF to_regclass(format('bus.log_%s', to_char(d, 'YYYYMMDD'))) IS NULL THEN
-      EXECUTE format('CREATE TABLE bus.log_%s PARTITION OF bus.log FOR VALUES FROM (%L) TO (%L)',
+      LOCK TABLE bus.log_other IN ACCESS EXCLUSIVE MODE;
+      EXECUTE format('CREATE TABLE bus.log_%s (LIKE bus.log INCLUDING ALL)', to_char(d, 'YYYYMMDD'));
+      EXECUTE format('WITH gone AS (DELETE FROM bus.log_other WHERE day = %L RETURNING *)
+        INSERT INTO bus.log_%s SELECT * FROM gone', d, to_char(d, 'YYYYMMDD'));
+      EXECUTE format('ALTER TABLE bus.log ATTACH PARTITION bus.log_%s FOR VALUES FROM (%L) TO (%L)',
                      to_char(d, 'YYYYMMDD'), d, d + 1);
     END IF;
   END LOOP;
