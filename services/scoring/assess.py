@@ -131,9 +131,9 @@ class Assessor:
         reaches back to no earlier day cannot be."""
         tenant, accounts, since = terms.tenant, sorted(waiting.since), min(waiting.since.values())
         usage = contact = None
-        if _may_precede(since, terms.first_usage_day):
+        if terms.first_usage_day is None or since < terms.first_usage_day:
             usage = await conn.fetchval(_FIRST_USAGE, tenant, accounts)
-        if _may_precede(since, terms.first_contact_at and day_of(terms.first_contact_at, terms.tz)):
+        if terms.first_contact_at is None or since <= day_of(terms.first_contact_at, terms.tz):
             contact = await conn.fetchval(_FIRST_CONTACT, tenant, accounts, now.at)
         earlier = _earlier(usage, terms.first_usage_day) or _earlier(contact, terms.first_contact_at)
         if earlier:
@@ -152,10 +152,6 @@ def in_groups(waiting: Iterable[tuple[int, int]], most: int) -> list[list[int]]:
         groups[-1].append(shard)
         room -= rows
     return groups
-
-
-def _may_precede(since: date, known: date | None) -> bool:
-    return known is None or since <= known
 
 
 def _earlier(found: Any, known: Any) -> bool:

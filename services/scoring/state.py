@@ -23,7 +23,7 @@ ACCOUNT_STATE: Final = Target(
         " confidence float8, change_1d float8, change_7d float8, change_28d float8, band_7d text, ids int,"
         " active_users_28d int, first_usage_day date, last_usage_day date, covered boolean, due_at timestamptz,"
         " last_contact_at timestamptz, last_contact_channel text, last_contact_csm text, planned_at timestamptz,"
-        " planned_channel text, in_use boolean, contacted boolean, needs_action jsonb, needs int, health jsonb,"
+        " planned_channel text, in_use boolean, contacted boolean, needs_action text, needs int, health text,"
         " priority_order smallint, band_order smallint, acv_order bigint, call_order text, id_folded text,"
         " name_folded text, digest uuid, computed_at timestamptz"
     ),

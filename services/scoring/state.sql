@@ -132,7 +132,8 @@ CREATE TABLE {schema}.recheck (
 );
 CREATE INDEX ON {schema}.recheck (tenant);
 
--- Written by the assessment: how each account stands now.
+-- Written by the assessment: how each account stands now. needs_action and health are JSON as answers show it, kept as
+-- text and inline: they are written a thousand times for each time that they are read.
 CREATE TABLE {schema}.account_state (
   tenant int NOT NULL, account int NOT NULL, account_id text COLLATE "C" NOT NULL, shard smallint NOT NULL,
   day date NOT NULL, name text, status text NOT NULL, churned boolean NOT NULL, start date, start_source text,
@@ -143,12 +144,12 @@ CREATE TABLE {schema}.account_state (
   ids int NOT NULL, active_users_28d int NOT NULL, first_usage_day date, last_usage_day date,
   covered boolean, due_at timestamptz, last_contact_at timestamptz, last_contact_channel text, last_contact_csm text,
   planned_at timestamptz, planned_channel text, in_use boolean NOT NULL, contacted boolean NOT NULL,
-  needs_action jsonb NOT NULL, needs int NOT NULL, health jsonb NOT NULL,
+  needs_action text NOT NULL, needs int NOT NULL, health text NOT NULL,
   priority_order smallint NOT NULL, band_order smallint NOT NULL, acv_order bigint NOT NULL,
   call_order text COLLATE "C", id_folded text COLLATE "C" NOT NULL, name_folded text COLLATE "C",
   digest uuid NOT NULL, computed_at timestamptz NOT NULL,
   PRIMARY KEY (tenant, account)
-) WITH (fillfactor = 80);
+) WITH (fillfactor = 80, toast_tuple_target = 8160);
 CREATE UNIQUE INDEX ON {schema}.account_state (tenant, account_id);
 CREATE INDEX ON {schema}.account_state (tenant, priority_order, band_order, acv_order, account_id) WHERE NOT churned;
 CREATE INDEX ON {schema}.account_state (tenant, csm_id);

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from shared.postgres import Connection
 
-ARRAY_ROWS: Final = 1_500  # up to here arrays are at least as fast as COPY
+ARRAY_CELLS: Final = 4_000  # rows × columns up to which arrays are at least as fast as COPY
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ async def merge(conn: Connection, target: Target, rows: Iterable[Sequence[Any]])
     listed = list(rows)
     if not listed:
         return []
-    if len(listed) <= ARRAY_ROWS and target.arrays:
+    if len(listed) * len(target.columns) <= ARRAY_CELLS and target.arrays:
         return await conn.fetch(target.from_arrays, *zip(*listed, strict=True))
     await load(conn, target, listed)
     return await conn.fetch(target.from_temp)
