@@ -63,9 +63,12 @@ def _before(found: list[Any] | None) -> Place:
     if found is None:
         return _END
     try:
-        return from_micros(found[0]), found[1] or "", found[2] or ""
+        at = from_micros(found[0])
     except (OverflowError, TypeError):
+        at = _END[0]
+    if at >= _END[0]:
         refuse("cursor", "broken_cursor", "Should be a next_cursor of this list.")
+    return at, found[1] or "", found[2] or ""
 
 
 async def _answer(

@@ -1,11 +1,14 @@
 """`GET /v1/accounts/{id}/timeline`: what happened, of every kind, newest first, live and past and page by page."""
 
+from base64 import urlsafe_b64decode
 from datetime import date, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from services.scoring.timeline.shapes import Timeline
+from shared.http import encode_cursor
 from tests.services.scoring.builders import TODAY, at
 from tests.services.scoring.harness import House, TestTenant
 
@@ -133,6 +136,20 @@ async def test_pages_follow_one_another_also_where_many_happened_at_once(filled:
         found += told["items"]
         path = told["next_cursor"] and f"/v1/accounts/acme/timeline?limit={size}&cursor={told['next_cursor']}"
     assert found == whole["items"]
+
+
+async def test_a_cursor_made_up_is_refused_or_empty_and_never_breaks(filled: TestTenant):
+    raw = (await filled.get("/v1/accounts/acme/timeline?limit=1"))["next_cursor"]
+    stamp = msgspec.json.decode(urlsafe_b64decode(raw + "=" * (-len(raw) % 4)))[0]
+    for values in (
+        [2**62, "a", "b"],
+        [253402300799999999, "a", "b"],
+        [None, None, None],
+        [-(2**62), "", ""],
+        [0, "", ""],
+    ):
+        answer = await filled.call("GET", f"/v1/accounts/acme/timeline?cursor={encode_cursor(values, stamp)}")
+        assert answer.status_code in (200, 422), values
 
 
 async def test_tiers_are_told_from_the_first_published_policy_on(house: House):
