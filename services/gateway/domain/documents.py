@@ -30,7 +30,11 @@ PROBLEM: Final[Document] = {
     },
 }  # fmt: skip
 SCHEMES: Final[Document] = {
-    "key": {"type": "http", "scheme": "bearer", "description": "A key `gk_<kind>_<id>_<secret>_<checksum>`."},
+    "key": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A key `gk_<kind>_<id>_<secret>_<checksum>`, or a JWT of an issuer that the operator named.",
+    },
     "writeKey": {"type": "http", "scheme": "basic", "description": "A write key as the user name, as SDKs send it."},
 }
 _REASONS: Final = {
