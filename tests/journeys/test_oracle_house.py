@@ -24,6 +24,11 @@ pytestmark = pytest.mark.slow
 FEATURES = {"report": ["report_viewed", "report_printed"], "share": ["shared"], "export": ["exported"]}
 COMPANIES = {"Asia/Tokyo": "JPY", "America/New_York": "USD"}
 FX = {"USD": "150.25"}
+OWN_RULES = {  # New York has its own: windows of days, other targets, fewer channels; (of the API, of the oracle)
+    "high": ("P30D", 0.85, 0, 30, ["phone", "video", "meeting"], ["reached", "replied"]),
+    "low": ("P45D", 0.65, 0, 45, ["phone", "video", "meeting", "chat", "email"], ["reached"]),
+    "tech": ("P3M", 0.5, 3, 0, ["email", "event", "tech_touch"], ["reached", "replied"]),
+}
 BASE = base_after(datetime(2026, 11, 1, tzinfo=UTC))
 INSIDE = ("alias", "response", "invitation_sent", "invitation_bounced")
 BEFORE, LEAP_DAY = date(BASE.year, 1, 31), date(BASE.year, 2, 29)
@@ -72,10 +77,18 @@ async def tell(house: House, zone: str, order: int) -> Company:
     book = write_book(BASE, zone, currency, accounts=76, seed=2, invited=True)
     tenant = await house.tenant(zone, currency)
     features = [{"feature": name, "weight": 1, "share": 1, "events": events} for name, events in FEATURES.items()]
-    await tenant.settings(value_features=features, **({"fx": FX} if currency == "JPY" else {}))
+    rules, own = None, {}
+    if currency == "USD":
+        rules = {
+            tier: (str(target), months, days, window, channels, outcomes)
+            for tier, (window, target, months, days, channels, outcomes) in OWN_RULES.items()
+        }
+        names = ("target", "window", "channels", "outcomes")
+        own = {tier: dict(zip(names, (float(one[0]), *one[3:]), strict=True)) for tier, one in rules.items()}
+    await tenant.settings(value_features=features, **({"coverage": own} if own else {"fx": FX}))
     await house.publish(wire(book, tenant, order))
     await house.settle()
-    return Company(tenant, book, Oracle(book.facts, zone, currency, features=FEATURES, fx=FX))
+    return Company(tenant, book, Oracle(book.facts, zone, currency, rules, FEATURES, FX))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -105,6 +118,8 @@ async def test_every_score_says_why_as_another_program_counts_it(companies: list
         for as_of in (None, LEAP_DAY.isoformat()):
             asked = company.at(as_of)
             assert await asked.everything(earlier=True) == []
+            if as_of is None:
+                await asked.filters()
             scores = company.oracle.scores()
             await asked.healths(list(scores) if as_of is None else list(scores)[::5])
             await asked.nps(BEFORE, BEFORE + timedelta(days=25))

@@ -75,6 +75,7 @@ class Comparison:
         for by in BY:
             await self.coverage(by)
         await self.worklist()
+        await self.usage()
         await self.rates()
         await self.matrix()
         await self.accounts(was)
@@ -138,6 +139,13 @@ class Comparison:
         for what, (said, expected) in pairs.items():
             self.found.same(f"worklist {row['account']} {what}", said, expected)
 
+    async def usage(self) -> None:
+        """Events, persons and accounts of trailing windows."""
+        for days in (1, 28, 365):
+            told, [row] = await self.ask(f"/v1/usage?days={days}"), self.oracle.ask("usage", days)
+            for name, value in row.items():
+                self.found.same(f"usage {days} {name}", told[name], value)
+
     async def rates(self) -> None:
         """Contact rate, and the amounts of the tiers."""
         told, [row] = await self.ask("/v1/contact-rate"), self.oracle.ask("contact_rate")
@@ -171,9 +179,11 @@ class Comparison:
         expected = [row["account"] for row in sorted(present, key=self._place)]
         self.found.same("list", sorted(item["account_id"] for item in said), sorted(expected))
         self.found.same("list order", [item["account_id"] for item in said], expected)
+        fired = {row["account"]: row["rules"] for row in self.oracle.ask("needs_action")}
         for item in said:
             if row := rows.get(item["account_id"]):
                 self._account(item, row, was)
+                self._needs_action(item, fired[row["account"]], was.get(28))
         gone = await self._all("/v1/accounts?status=churned&limit=500")
         expected = sorted(row["account"] for row in rows.values() if row["churned"])
         self.found.same("churned", sorted(item["account_id"] for item in gone), expected)
@@ -208,6 +218,37 @@ class Comparison:
             pairs[f"change {days}"] = (item[f"change_{days}d"], change)
         for what, (said, expected) in pairs.items():
             self.found.same(f"account {row['account']} {what}", said, expected)
+
+    def _needs_action(self, item: Row, fired: list[str], was: dict[str, float | None] | None) -> None:
+        """Which rules fired; `drop` only where the scores of 28 days ago are at hand."""
+        score = self.oracle.scores()[item["account_id"]].score
+        expected = {*fired} | ({"red"} if score is not None and score < 40 else set())
+        said = {rule["rule"] for rule in item["needs_action"]}
+        before = (was or {}).get(item["account_id"])
+        if was is None:
+            said.discard("drop")
+        elif score is not None and before is not None and before - score >= 15:
+            expected.add("drop")
+        self.found.same(f"account {item['account_id']} needs action", sorted(said), sorted(expected))
+
+    async def filters(self) -> None:
+        """The list asked for some of its accounts, and sorted by money: each filter alone, and some together."""
+        rows = [row for row in self.oracle.ask("accounts") if not row["churned"]]
+        for row in rows:
+            row["band"] = self.oracle.effective_band(row["account"])
+            row["priority"] = priority(row["rank"], row["tenure"])
+        for column in ("tier", "rank", "tenure", "band", "csm", "team", "status", "priority"):
+            for value in sorted({row[column] for row in rows if row[column]}):
+                expected = [row for row in rows if row[column] == value]
+                await self._filtered(f"{column}={value}", expected)
+                if column in ("band", "team"):
+                    some = [row for row in expected if row["tier"] in ("low", "tech") and row["rank"] in ("C", "D")]
+                    await self._filtered(f"{column}={value}&tier=low&tier=tech&rank=D&rank=C", some)
+
+    async def _filtered(self, asked: str, rows: list[Row]) -> None:
+        said = await self._all(f"/v1/accounts?{asked}&sort=-acv&limit=50")
+        rows = sorted(rows, key=lambda row: (row["acv"] is None, -(row["acv"] or 0), row["account"]))
+        self.found.same(f"list {asked}", [item["account_id"] for item in said], [row["account"] for row in rows])
 
     async def nps(self, first: date, last: date, names: dict[str, str] | None = None) -> None:
         """NPS of a period in all groupings. `names`: how the API's survey keys are called by the facts."""

@@ -34,6 +34,22 @@ FROM standing WHERE NOT churned AND rank IS NOT NULL AND tenure IS NOT NULL GROU
 SELECT count(*) FILTER (tenure IS NOT NULL AND rank IS NULL) AS unranked, count(*) FILTER (tenure IS NULL) AS without_start
 FROM standing WHERE NOT churned;
 
+-- name: needs_action
+-- The rules that need no score and fire, by account.
+SELECT account, list_filter([
+  CASE WHEN last_day <= getvariable('day') - 14 AND days_before_14 >= 4 THEN 'silent' END,
+  CASE WHEN active_before >= 3 AND active_28 * 2 <= active_before THEN 'usage_drop' END,
+  CASE WHEN eligible AND NOT covered THEN 'uncovered' END,
+  CASE WHEN eligible AND covered AND due <= getvariable('day') + 7 THEN 'due' END,
+  CASE WHEN eligible AND last_at IS NULL AND start + 28 <= getvariable('day') THEN 'never_contacted' END
+], lambda rule : rule IS NOT NULL) AS rules FROM standing WHERE NOT churned;
+
+-- name: usage
+-- Usage of a trailing window: a person in two accounts counts once, usage that belongs nowhere not at all.
+SELECT CAST(coalesce(sum(times), 0) AS BIGINT) AS events, count(DISTINCT person) AS active_users,
+  count(DISTINCT account) AS active_accounts
+FROM used WHERE account IS NOT NULL AND day <= getvariable('day') AND day > getvariable('day') - CAST(? AS INTEGER);
+
 -- name: accounts
 SELECT * FROM standing;
 

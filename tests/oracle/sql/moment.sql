@@ -53,7 +53,8 @@ SELECT account, min(day) AS first_day, max(day) AS last_day,
   count(DISTINCT person) FILTER (day > getvariable('day') - 28) AS active_28,
   count(DISTINCT person) FILTER (day > getvariable('day') - 56 AND day <= getvariable('day') - 28) AS active_before,
   count(DISTINCT day) FILTER (day > getvariable('day') - 28) AS days_28,
-  count(DISTINCT day) FILTER (day > getvariable('day') - 90) AS days_90
+  count(DISTINCT day) FILTER (day > getvariable('day') - 90) AS days_90,
+  count(DISTINCT day) FILTER (day > getvariable('day') - 42 AND day <= getvariable('day') - 14) AS days_before_14
 FROM used WHERE account IS NOT NULL AND day <= getvariable('day') GROUP BY account;
 
 -- IDs: persons with usage, or said to use the product, less those deactivated.
@@ -75,7 +76,8 @@ SELECT account, coalesce(e.churned, false) AS churned,
   coalesce(a.since, least(l.first_day, h.first_day)) AS start, coalesce(l.term_end, a.renewal_on) AS renewal,
   a.seats, a.features, a.overdue_days, coalesce(i.ids, 0) AS ids,
   h.first_day, h.last_day, coalesce(h.active_28, 0) AS active_28, coalesce(h.active_before, 0) AS active_before,
-  coalesce(h.days_28, 0) AS days_28, coalesce(h.days_90, 0) AS days_90
+  coalesce(h.days_28, 0) AS days_28, coalesce(h.days_90, 0) AS days_90,
+  coalesce(h.days_before_14, 0) AS days_before_14
 FROM attributes a LEFT JOIN ended e USING (account) LEFT JOIN ledger l USING (account) LEFT JOIN habit h USING (account)
 LEFT JOIN ids i USING (account) LEFT JOIN team t ON t.csm = a.csm;
 
