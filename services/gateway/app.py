@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from services.gateway.api import Description, key_routes, summary_route
 from services.gateway.audit import audit_routes
 from services.gateway.domain.access import Rule, Table
+from services.gateway.nps import nps_route
 from services.gateway.settings import GatewaySettings
 from services.gateway.upstream import Inside, Outside, Upstream, state_of
 from shared.clock import Clock
@@ -98,6 +99,7 @@ def _own(
     app.include_router(key_routes(database, keyring, clock))
     app.include_router(audit_routes(database, clock))
     app.include_router(summary_route(behind))
+    app.include_router(nps_route(behind))
     description = Description(behind, app.openapi(), settings.document_seconds)
     told = [Route(f"/{name}", answer) for name, answer in description.routes().items()]
     app.router.routes.extend([*health_routes(ready, clock), *told])

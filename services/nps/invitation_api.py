@@ -31,7 +31,8 @@ def invitation_routes(inviting: Inviting, invitations: Invitations, public_url: 
     ) -> Response:
         """One item a person. By mail it is `queued`; else its personal link is shown this once and counts as handed
         out. `reason` of a skipped one: unknown_person, deactivated, account_churned, opted_out, already_invited,
-        no_email, bad_email, quiet_period, not_sampled. 409 `survey_closed`, `no_mail_server`, `no_password`."""
+        no_email, bad_email, quiet_period, not_sampled, after_close. 409 `survey_closed`, `no_mail_server`,
+        `no_password`."""
         asked = _asked(asker, survey_id, body, request.headers.get("authorization", ""), _base(request, public_url))
         return Json(await (inviting.would_invite if dry_run else inviting.invite)(asker, asked))
 

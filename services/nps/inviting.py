@@ -85,9 +85,9 @@ class Inviting:
             await store.take_turn(conn, asker.tenant)
             judged = await self._judged(conn, asker, order)
             chosen = _chosen(judged, order)
-            links = await self._kept(conn, asker, order, judged, chosen)
             told = {"invited": len(chosen), "delivery": "mail" if order.sender else "link"}
             await record(conn, asker, judged.now, "survey.invite", asked.survey_id, **told)
+            links = await self._kept(conn, asker, order, judged, chosen)  # the last: it writes on the log
         wake(self._bus)
         return _answer(order, judged, chosen, links, "queued" if order.sender else "invited")
 
@@ -118,7 +118,8 @@ class Inviting:
         terms = Terms(asked.survey_id, start, survey["quiet_days"], churned_too, asked.sample)
         hours = hours_of(survey) if order.sender else None
         schedule = Schedule(asked.survey_id, start, asked.days, hours, zone(asker.time_zone))
-        return _Judged(judge(order.wanted, order.people, past, terms), now, schedule)
+        verdicts = judge(order.wanted, order.people, past, terms)
+        return _Judged([_in_time(one, schedule, survey["closes_at"]) for one in verdicts], now, schedule)
 
     async def _kept(
         self, conn: Connection, asker: Principal, order: _Order, judged: _Judged, chosen: Mapping[str, store.Invited]
@@ -149,6 +150,13 @@ def _refuse_unfit(asked: Asked, sender: Sender | None) -> None:
     if asked.at is not None or asked.days > 1:
         where = "/send_at" if asked.at is not None else "/spread_days"
         raise Invalid(errors=[Fault(where, "links_leave_now", "Links are handed out in the answer; only mails wait.")])
+
+
+def _in_time(verdict: Verdict, schedule: Schedule, closes_at: datetime | None) -> Verdict:
+    """The verdict, or `after_close` for who would get the mail when the survey is over."""
+    if verdict.reason is None and closes_at is not None and schedule.of(verdict.person_id) >= closes_at:
+        return Verdict(verdict.person_id, verdict.account_id, "after_close")
+    return verdict
 
 
 def _chosen(judged: _Judged, order: _Order) -> dict[str, store.Invited]:

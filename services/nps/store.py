@@ -28,6 +28,11 @@ async def surveys_named(conn: Connection, tenant: int, names: Sequence[str]) -> 
     return {row["name"]: row["survey_id"] for row in await tables.rows(conn, _NAMED, tenant=tenant, names=names)}
 
 
+async def names(conn: Connection, tenant: int) -> Mapping[str, str]:
+    """Every survey's name by its id."""
+    return dict(await conn.fetch("SELECT survey_id, name FROM nps.survey WHERE tenant = $1", tenant))
+
+
 async def make_surveys(conn: Connection, tenant: int, names: Sequence[str], now: datetime) -> None:
     """Makes a survey of each name that has none."""
     ids = [f"survey-{secrets.token_hex(8)}" for _ in names]

@@ -44,6 +44,10 @@ def survey_routes(surveys: Surveys, clock: Clock) -> APIRouter:
         """A survey with the questions that its page asks."""
         return Json(await surveys.one(asker, survey_id))
 
+    @routes.get("/internal/survey-names", include_in_schema=False)
+    async def names(asker: Reader) -> Response:
+        return Json(await surveys.names(asker))
+
     @routes.post("/v1/surveys/{survey_id:id}/close", response_model=Survey, summary="Close a survey")
     async def close(asker: Manager, survey_id: str) -> Response:
         """From now on its links lead nowhere. Closing it again changes nothing."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from services.nps import store as by_name
 from services.nps import survey_store as store
 from services.nps.domain.surveys import OPEN_QUESTION, QUESTION, is_open
 from shared.audit import record
@@ -52,6 +53,11 @@ class Surveys:
             rows = await store.page(conn, asker.tenant, before, limit)
             total = await store.total(conn, asker.tenant)
         return [told(row, self._clock.now()) for row in rows], total
+
+    async def names(self, asker: Principal) -> Mapping[str, str]:
+        """Every survey's name by its id."""
+        async with tenant_transaction(self._database.app, asker.tenant) as conn:
+            return await by_name.names(conn, asker.tenant)
 
     async def close(self, asker: Principal, survey_id: str) -> dict[str, Any]:
         """The survey, which takes no more answers. Raises NotFound."""

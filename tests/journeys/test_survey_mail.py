@@ -75,6 +75,8 @@ async def test_a_mail_is_read_and_answered_and_none_leaves_twice_over_a_kill(
         await fresh(asker, datetime.now(UTC))
         figures = (await asker.get("/v1/nps")).json()
         assert (figures["sent"], figures["n"]) == (3, 1 if PROGRAM else 0)
+        groups = (await asker.get("/v1/nps", params={"by": "survey"})).json()["groups"]
+        assert sorted((one["name"], one["sent"]) for one in groups) == [("both", 1), ("en", 1), ("ja", 1)]
         survey = (await asker.post("/v1/surveys", json={"name": "killed"})).json()
         box.on_mail = lambda: process.kill() if len(box.mails) == 6 else None
         path = f"/v1/surveys/{survey['survey_id']}/invitations"

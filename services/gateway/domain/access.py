@@ -21,7 +21,8 @@ class Rule(NamedTuple):
     right: Right | None
 
 
-COMPOSED: Final = {"/v1/summary": "scoring"}  # answered here out of several answers, described by the main one
+# Answered here out of several answers, described by the main one.
+COMPOSED: Final = {"/v1/summary": "scoring", "/v1/nps": "scoring"}
 TRACKING: Final = ("track", "identify", "group", "page", "screen", "alias", "batch", "import", *"tigpsabm")
 # service, right, methods, templates. A route that no service has yet answers 404 there; its right is settled already.
 _TABLE: Final[tuple[tuple[str, Right | None, str, tuple[str, ...]], ...]] = (
@@ -32,7 +33,7 @@ _TABLE: Final[tuple[tuple[str, Right | None, str, tuple[str, ...]], ...]] = (
     ("nps", Right.IMPORT, "POST", ("/v1/imports/responses",)),
     ("ingest", _READ, "GET", ("/v1/ingest/rejections",)),
     ("scoring", _READ, "GET", ("/v1/ingest/conflicts", "/v1/ingest/unassigned")),
-    ("gateway", _READ, "GET", ("/v1/summary",)),
+    ("gateway", _READ, "GET", ("/v1/summary", "/v1/nps")),
     ("scoring", _READ, "GET", (
         "/v1/accounts", "/v1/accounts/{account_id}", "/v1/accounts/{account_id}/timeline",
         "/v1/accounts/{account_id}/talking-points", "/v1/accounts/{account_id}/usage",
@@ -48,7 +49,7 @@ _TABLE: Final[tuple[tuple[str, Right | None, str, tuple[str, ...]], ...]] = (
         "/v1/usage", "/v1/coverage", "/v1/coverage/series", "/v1/coverage/worklist", "/v1/contact-rate", "/v1/matrix",
         "/v1/activity", "/v1/contacts/planned", "/v1/keep-list",
         "/v1/tiers", "/v1/tiers/reviews", "/v1/tiers/reviews/{review_id}", "/v1/tiers/exceptions", "/v1/load",
-        "/v1/revenue/retention", "/v1/renewals", "/v1/nps", "/v1/responses", "/v1/follow-ups", "/v1/stream",
+        "/v1/revenue/retention", "/v1/renewals", "/v1/responses", "/v1/follow-ups", "/v1/stream",
         "/v1/settings", "/v1/health/models",
     )),
     ("scoring", _MANAGE, "POST", (

@@ -63,9 +63,10 @@ class Echo:
         self.parts: list[int] = []
         self.calls = 0
         self.state = "ok"
-        routes = [Route("/v1/stream", self.stream), Route("/v1/nps", self.broken), Route("/v1/tiers", self.half)]
+        routes = [Route("/v1/stream", self.stream), Route("/v1/load", self.broken), Route("/v1/tiers", self.half)]
         routes += [Route("/v1/matrix", self.slow), Route("/openapi.json", self.document)]
         routes += [Route("/v1/summary", self.summary), Route("/internal/rejections/count", self.count)]
+        routes += [Route("/v1/nps", self.figures), Route("/internal/survey-names", self.names)]
         routes += health_routes(self.ready, Clock())
         everything = Route("/{path:path}", self.echo, methods=["GET", "POST", "PUT", "DELETE", "OPTIONS"])
         self.app = Starlette(routes=[*routes, everything])
@@ -132,6 +133,15 @@ class Echo:
         if "bad" in request.url.query:
             return JSONResponse({"code": "invalid"}, 422, media_type="application/problem+json")
         return JSONResponse({"headline": {"unassigned": 3, "rejected_24h": None}, "query": request.url.query})
+
+    async def figures(self, request: Request) -> Response:
+        if request.query_params.get("by") == "bad":
+            return JSONResponse({"code": "invalid"}, 422, media_type="application/problem+json")
+        groups = [{"key": "s-1", "name": None, "nps": 100 / 3}, {"key": "s-2", "name": None, "nps": None}]
+        return JSONResponse({"groups": groups, "query": request.url.query})
+
+    async def names(self, request: Request) -> Response:
+        return JSONResponse({"s-1": "秋"})
 
     async def count(self, request: Request) -> Response:
         return JSONResponse({"count": 17} if request.headers.get("authorization") else {}, 200)

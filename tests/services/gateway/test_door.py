@@ -50,7 +50,7 @@ async def test_a_body_of_declared_length_keeps_it_and_its_type(client: httpx2.As
 async def test_a_request_has_one_id_everywhere(client: httpx2.AsyncClient, house: House) -> None:
     answer = await client.get("/v1/usage", headers=house.key("csm") | {"X-Request-ID": "one-id-for-all"})
     assert answer.headers.get_list("x-request-id") == ["one-id-for-all"]
-    made = await client.get("/v1/nps", headers=house.key("csm"))
+    made = await client.get("/v1/load", headers=house.key("csm"))
     assert made.headers.get_list("x-request-id") == [made.json()["request_id"]]
 
 
@@ -148,7 +148,7 @@ async def test_a_client_that_leaves_before_the_answer_takes_its_question_along(
 
 
 async def test_a_failure_inside_a_service_is_a_500_that_tells_nothing(client: httpx2.AsyncClient, house: House) -> None:
-    answer = await client.get("/v1/nps", headers=house.key("viewer"))
+    answer = await client.get("/v1/load", headers=house.key("viewer"))
     assert (answer.status_code, answer.json()["code"]) == (500, "unexpected")
     assert "SECRET" not in answer.text
 

@@ -108,6 +108,27 @@ async def test_the_summary_lives_without_ingest(client: httpx2.AsyncClient, behi
     assert answer.json()["headline"] == {"unassigned": 3, "rejected_24h": None}
 
 
+async def test_groups_by_survey_have_the_names_that_nps_knows_and_other_groups_their_own(
+    client: httpx2.AsyncClient, behind: Behind
+) -> None:
+    told = (await client.get("/v1/nps?by=survey&to=2026-01-01", headers=behind.headers)).json()
+    assert told == {
+        "groups": [{"key": "s-1", "name": "秋", "nps": 100 / 3}, {"key": "s-2", "name": None, "nps": None}],
+        "query": "by=survey&to=2026-01-01",
+    }
+    plain = (await client.get("/v1/nps?by=tier", headers=behind.headers)).json()
+    assert [group["name"] for group in plain["groups"]] == [None, None]
+    refused = await client.get("/v1/nps?by=bad", headers=behind.headers)
+    assert (refused.status_code, refused.headers["content-type"]) == (422, "application/problem+json")
+
+
+@pytest.mark.parametrize("behind", ["outside"], indirect=True)
+async def test_figures_by_survey_live_without_nps(client: httpx2.AsyncClient, behind: Behind) -> None:
+    await behind.hops["nps"].aclose()
+    told = (await client.get("/v1/nps?by=survey", headers=behind.headers)).json()
+    assert [group["name"] for group in told["groups"]] == [None, None]
+
+
 async def test_the_description_is_one_of_all_services_and_the_gateways_own(client: httpx2.AsyncClient) -> None:
     document = (await client.get("/openapi.json")).json()
     assert document["openapi"] == "3.1.0"

@@ -452,3 +452,17 @@ async def test_a_relationship_survey_is_spread_over_days_the_same_way_each_time(
         counts.append(len(box.mails) - sum(counts))
     assert sum(counts) == 40
     assert min(counts) >= 3
+
+
+async def test_whose_mail_would_leave_when_the_survey_is_over_is_told_so(post: Post, box: Mailbox) -> None:
+    desk = await sending(post, box)
+    persons = [f"p{number}" for number in range(20)]
+    await known(desk, *persons)
+    survey = await made(desk, closes_at=stamp(post.house.clock.now() + timedelta(days=1, hours=1)))
+    told = await invited(desk, survey, *persons, spread_days=4)
+    late = sum(one.get("reason") == "after_close" for one in told["items"])
+    assert told["reasons"] == {"after_close": late}
+    assert 0 < late < 20
+    post.house.clock.move(days=1)
+    await posted(post)
+    assert len(box.mails) == 20 - late

@@ -44,7 +44,7 @@ EXPECTED: dict[str, tuple[str, set[Holder]]] = {
     "GET /v1/tiers": ("scoring", READERS),
     "POST /v1/tiers/reviews": ("scoring", MANAGERS),
     "POST /v1/tiers/reviews/r1/publish": ("scoring", MANAGERS),
-    "GET /v1/nps": ("scoring", READERS),
+    "GET /v1/nps": ("gateway", READERS),
     "GET /v1/responses": ("scoring", READERS),
     "GET /v1/stream": ("scoring", READERS),
     "GET /v1/settings": ("scoring", READERS),
