@@ -73,7 +73,7 @@ def _number(value: object) -> object:
 
 
 def _plain(value: float) -> float:
-    return int(value) if value.is_integer() else value
+    return int(value) if float(value).is_integer() else value
 
 
 Number = Annotated[float, BeforeValidator(_number), PlainSerializer(_plain, return_type=int | float)]
