@@ -191,6 +191,13 @@ async def test_an_attack_is_a_401_like_any_other(attack: Callable[[], str]) -> N
     assert refused.value.detail == Unauthorized().detail
 
 
+async def test_a_key_that_names_its_algorithm_is_for_no_other_even_a_pinned_one() -> None:
+    both = issuer(algorithms=["RS256", "PS256"])
+    assert (await verified(signed(claims(), RSA), both)).tenant == 7
+    with pytest.raises(Unauthorized):
+        await verified(signed(claims(), ANY_RSA, alg="PS256"), both)
+
+
 async def test_a_token_with_any_one_bit_flipped_is_refused() -> None:
     token = signed(claims(), EC)
     keyring = ring()
