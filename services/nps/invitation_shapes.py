@@ -1,13 +1,49 @@
 """The shapes of invitations: who is to be invited and how, and what became of each."""
 
 from datetime import datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Id = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]+$")]
 Ids = Annotated[list[Id], Field(min_length=1, max_length=1_000)]
 MAX_PERSONS = 1_000
+
+
+_ITEM: Final = {"account_id": "acme", "invitation_id": None, "link": None, "unsubscribe_link": None}
+_ANSWER: Final[dict[str, Any]] = {
+    "items": [
+        {
+            **_ITEM,
+            "person_id": "p-1",
+            "invitation_id": "invitation-5d7f3a1c",
+            "status": "queued",
+            "send_at": "2026-10-01T03:00:00Z",
+        },
+        {**_ITEM, "person_id": "p-2", "status": "skipped", "reason": "quiet_period"},
+    ],
+    "delivery": "mail",
+    "counts": {"queued": 1, "skipped": 1},
+    "reasons": {"quiet_period": 1},
+}
+_LEFT: Final = {"due_at": "2026-10-01T03:00:00Z", "left_at": "2026-10-01T03:00:01Z", "attempts": 1, "problem": None}
+_STATES: Final[dict[str, Any]] = {
+    "items": [
+        {
+            "invitation_id": "invitation-5d7f3a1c",
+            "person_id": "p-1",
+            "account_id": "acme",
+            "status": "sent",
+            "made_at": "2026-10-01T02:59:59Z",
+            "due_at": "2026-10-01T03:00:00Z",
+            "sent_at": "2026-10-01T03:00:01Z",
+            "answered_at": None,
+            "mails": [{"number": 0, "state": "left", **_LEFT}],
+        }
+    ],
+    "total": 1,
+    "next_cursor": None,
+}
 
 
 class Audience(BaseModel):
@@ -87,6 +123,8 @@ class Invitation(BaseModel):
 class InvitationList(BaseModel):
     """One item a person, in the order asked, of an audience in order of id; with counts by status and by reason."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [_ANSWER]})
+
     items: list[Invitation]
     delivery: Literal["mail", "link"]
     counts: dict[str, int]
@@ -121,6 +159,8 @@ class InvitationState(BaseModel):
 
 class InvitationStates(BaseModel):
     """A page of a survey's invitations, in order of person."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_STATES]})
 
     items: list[InvitationState]
     total: int | None

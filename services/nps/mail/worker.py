@@ -131,6 +131,10 @@ class Mailer:
             with suppress(Exception):
                 await asyncio.wait_for(work, 8)
             raise
+        except _TROUBLE:
+            raise
+        except Exception:  # noqa: BLE001 one mail must not keep the others, nor end the process; its lease lapses
+            _log.exception("mail_broke", tenant=tenant, invitation=row["invitation_id"], number=row["number"])
 
     async def _one(self, tenant: int, sender: Sender, opened: Line, row: Row, time_zone: str) -> None:
         mail, links = _mail(tenant, row), new_links(self._public_url or row["base"])

@@ -173,6 +173,8 @@ async def test_sent_is_told_when_the_first_mail_left_and_not_when_it_was_ordered
     await invited(desk, survey, "p")
     await post.house.settle()
     assert (await desk.tenant.get("/v1/nps"))["sent"] == 0
+    [waits] = await asked(desk, await made(desk, name="Other"), "p", dry=True)
+    assert waits["reason"] == "quiet_period"  # what waits to be sent is as good as sent
     post.house.clock.move(minutes=5)
     await posted(post)
     assert (await desk.tenant.get("/v1/nps"))["sent"] == 1
@@ -466,3 +468,28 @@ async def test_whose_mail_would_leave_when_the_survey_is_over_is_told_so(post: P
     post.house.clock.move(days=1)
     await posted(post)
     assert len(box.mails) == 20 - late
+
+
+async def test_a_mail_that_breaks_the_worker_keeps_no_other_back(
+    post: Post, box: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = await sending(post, box)
+    await known(desk, "a", "b", "c")
+    survey = await made(desk)
+    written = worker.letter
+
+    def breaks(sender: Any, row: Any, *more: Any) -> bytes:
+        if row["person_id"] == "b":
+            raise KeyError("b")
+        return written(sender, row, *more)
+
+    monkeypatch.setattr(worker, "letter", breaks)
+    await invited(desk, survey, "a", "b", "c")
+    await posted(post)
+    assert {one: state for one, (state, _) in (await states(desk, survey)).items()} == {
+        "a": "sent", "b": "waiting", "c": "sent",
+    }  # fmt: skip
+    monkeypatch.setattr(worker, "letter", written)
+    post.house.clock.move(seconds=worker.LEASE.total_seconds())
+    await posted(post)
+    assert len(box.letters("b@x.example")) == 1
