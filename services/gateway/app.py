@@ -82,7 +82,7 @@ async def open_gateway(
         ready = _readiness(behind, database)
         own = _own(settings, behind, database, keyring, clock, ready)
         http = Front(Door({**behind, NAME: own}, keyring), NAME, _limit(settings))
-        yield Service(NAME, http, ready=ready)
+        yield Service(NAME, http, ready=ready, closing=lambda: _close(behind))
 
 
 def _own(
@@ -133,6 +133,11 @@ async def _database(database: Database) -> Mapping[str, str]:
     except Unavailable:
         return {"database": "does not answer"}
     return {"database": OK}
+
+
+def _close(behind: Mapping[str, Upstream]) -> None:
+    for upstream in behind.values():
+        upstream.close()
 
 
 def _upstream(name: str, there: Service | str, session: aiohttp.ClientSession) -> Upstream:

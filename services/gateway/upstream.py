@@ -34,6 +34,7 @@ class Upstream(Protocol):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
     async def ready(self) -> Mapping[str, str]: ...
+    def close(self) -> None: ...
 
 
 class Inside:
@@ -49,6 +50,9 @@ class Inside:
         copied = {name: value for name, value in scope.items() if name not in _OWN}
         await self._service.http(copied, receive, send)
 
+    def close(self) -> None:
+        """Nothing: the service ends its own streams."""
+
     async def ready(self) -> Mapping[str, str]:
         """What the service says of its dependencies."""
         return await asked(self._service.ready)
@@ -62,6 +66,8 @@ class Outside:
         self.name = name
         self._url = url.rstrip("/")
         self._session = session
+        self._streams: set[asyncio.Task[None] | None] = set()
+        self._closing = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request; Unavailable when the service is away. A client that leaves takes its question along."""
@@ -75,6 +81,13 @@ class Outside:
             await work
         finally:
             await _end(work, leaving)
+
+    def close(self) -> None:
+        """Ends the streams that pass, each as if its service had ended it."""
+        self._closing = True
+        for task in self._streams:
+            if task is not None:
+                task.cancel()
 
     async def ready(self) -> Mapping[str, str]:
         """What the service's own `/readyz` says."""
@@ -96,13 +109,27 @@ class Outside:
             ) as answer:
                 await send({"type": "http.response.start", "status": answer.status, "headers": _told(answer)})
                 started = True
-                async for chunk in answer.content.iter_any():
-                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                await self._relay(answer, send)
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
         except (aiohttp.ClientError, TimeoutError, OSError) as problem:
             if started:
                 raise  # half an answer cannot become a refusal: the front cuts it off
             raise body.failure or Unavailable(f"The service {self.name} does not answer.") from problem
+
+    async def _relay(self, answer: aiohttp.ClientResponse, send: Send) -> None:
+        """The body's parts. One that never ends by itself does so when the process is asked to end."""
+        me = asyncio.current_task()
+        if answer.content_type == "text/event-stream":
+            self._streams.add(me)
+        try:
+            async for chunk in answer.content.iter_any():
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        except asyncio.CancelledError:
+            if me is None or me not in self._streams or not self._closing:
+                raise
+            me.uncancel()
+        finally:
+            self._streams.discard(me)
 
     def _target(self, scope: Scope) -> URL:
         path = (scope.get("raw_path") or scope["path"].encode()).partition(b"?")[0]

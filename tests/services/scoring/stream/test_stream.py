@@ -52,6 +52,7 @@ class Place:
     db: Database
     owner: asyncpg.Connection
     scoring: Service
+    gateway: Service
     url: str
     tenant: int
     keys: dict[str, str] = field(default_factory=dict)
@@ -156,7 +157,7 @@ async def place(request: pytest.FixtureRequest, database: TestDatabase, db: Data
             " RETURNING tenant",
             name,
         )
-        yield Place(db, owner, scoring, url, tenant)
+        yield Place(db, owner, scoring, gateway, url, tenant)
         scoring.closing()
 
 
@@ -256,7 +257,7 @@ async def test_no_tenant_hears_of_another(place: Place) -> None:
         f"t_stream{next(NUMBERS)}",
     )
     assert other is not None
-    theirs = Place(place.db, place.owner, place.scoring, place.url, other)
+    theirs = Place(place.db, place.owner, place.scoring, place.gateway, place.url, other)
     async with place.open(await place.key()) as (_, ours), theirs.open(await theirs.key()) as (_, events):
         await anext(ours)
         await theirs.move(1, 20.0)
@@ -329,10 +330,17 @@ async def test_keys_that_may_not_read_open_no_stream_and_a_revoked_one_ends_its_
     assert time.monotonic() - began < 6
 
 
-async def test_when_the_process_is_asked_to_end_its_streams_end_at_once(place: Place) -> None:
+async def test_when_either_process_is_asked_to_end_its_streams_end_at_once(
+    place: Place, request: pytest.FixtureRequest
+) -> None:
+    for service in (place.gateway, place.scoring) if "outside" in request.node.name else (place.scoring,):
+        await _ends(place, service)
+
+
+async def _ends(place: Place, service: Service) -> None:
     async with place.open(await place.key()) as (_, events):
         await anext(events)
-        place.scoring.closing()
+        service.closing()
         async with asyncio.timeout(1):
             assert [one async for one in events] == []
 
