@@ -108,6 +108,11 @@ async def test_before_its_time_a_plan_is_open_and_unknown_accounts_have_none(fil
     assert brief(await filled.get(f"/v1/contacts/planned?as_of={ago(61)}")) == []
 
 
+async def test_what_closes_a_plan_is_not_known_before_it_happened(filled: TestTenant):
+    told = await filled.get(f"/v1/contacts/planned?state=open&state=overdue&state=closed&as_of={ago(4)}")
+    assert [one for one in brief(told) if one[0] == "b"] == [("b", -3, "closed"), ("b", -8, "open")]
+
+
 # Last: it moves the clock.
 async def test_a_plan_becomes_overdue_when_its_time_passes(house: House, filled: TestTenant):
     house.clock.move(days=1, minutes=1)
