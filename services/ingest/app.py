@@ -15,9 +15,11 @@ from services.ingest.rejections import Rejections
 from services.ingest.settings import IngestSettings
 from services.ingest.sheets import SheetRoutes
 from shared.bus import Bus, BusUnavailable
+from shared.bus.detour import Detour
+from shared.bus.outbox import Relay
 from shared.clock import Clock
 from shared.errors import Unavailable
-from shared.http.health import health_routes
+from shared.http.health import OK, health_routes
 from shared.http.middleware import BODY_LIMIT, front
 from shared.postgres import Database
 from shared.service import Service
@@ -29,8 +31,9 @@ async def open_ingest(
     settings: IngestSettings, bus: Bus, database: Database, keyring: Keyring, clock: Clock
 ) -> AsyncIterator[Service]:
     """ingest over an open log and database. On the way out what has gathered is sent, within `drain_seconds`."""
+    log = bus if bus.id == "pg" else Detour(bus, database.worker, settings.outbox_bytes)
     publisher = Publisher(
-        bus,
+        log,
         linger=settings.linger_seconds,
         timeout=settings.publish_seconds,
         max_bytes=settings.bytes_in_flight,
@@ -45,7 +48,7 @@ async def open_ingest(
     )
 
     async def ready() -> Mapping[str, str]:
-        return {"log": await _log_state(bus), "database": await _database_state(database)}
+        return {"log": await _log_state(log), "database": await _database_state(database)}
 
     sheets = SheetRoutes(Imports(settings, publisher, clock, bus.partitions, database))
     app = Starlette(routes=[*api.routes(), *sheets.routes(), *health_routes(ready, clock)])
@@ -55,13 +58,15 @@ async def open_ingest(
         yield Service(
             "ingest",
             app,
-            (rejections.write, rejections.prune),
+            (rejections.write, rejections.prune, *((Relay(bus, database.worker).run,) if log is not bus else ())),
             ready,
             {"publisher": publisher, "rejections": rejections},
         )
     finally:
         await publisher.close(settings.drain_seconds)
         await rejections.close()
+        if isinstance(log, Detour):
+            await log.close()
 
 
 def _limit(settings: IngestSettings) -> Callable[[Scope], int]:
@@ -71,12 +76,12 @@ def _limit(settings: IngestSettings) -> Callable[[Scope], int]:
     return limit
 
 
-async def _log_state(bus: Bus) -> str:
+async def _log_state(log: Bus) -> str:
     try:
-        await bus.ping()
+        await log.ping()
     except BusUnavailable as trouble:
-        return str(trouble) or "does not answer"
-    return "ok"
+        return f"{OK}: Kafka is away, facts wait in the outbox" if isinstance(log, Detour) else str(trouble)
+    return OK
 
 
 async def _database_state(database: Database) -> str:
@@ -84,4 +89,4 @@ async def _database_state(database: Database) -> str:
         await database.ping()
     except Unavailable as trouble:
         return trouble.detail
-    return "ok"
+    return OK

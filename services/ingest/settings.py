@@ -11,6 +11,7 @@ class IngestSettings(BaseModel):
     linger_seconds: PositiveFloat = 0.003  # the first request of a group waits this long for company
     publish_seconds: PositiveFloat = 5.0  # until a request is told that nothing is known
     bytes_in_flight: PositiveInt = 64 * 1024 * 1024  # lines taken and not yet settled
+    outbox_bytes: PositiveInt = 1024**3  # that may wait in PostgreSQL while Kafka is away
     drain_seconds: PositiveFloat = 5.0  # at shutdown
     keyless_per_minute: PositiveInt = 600  # tracking requests of one address without a Basic or Bearer header
     import_bytes: PositiveInt = 100_000_000  # of a file as sent

@@ -21,13 +21,14 @@ from shared.postgres import Connection, connection
 PAUSE: Final = 0.1  # seconds between looks at an empty outbox
 BACKOFF: Final = 1.0  # seconds after the log or the database did not answer
 _LOCK: Final = 7_300_020  # advisory: one relay ships, the others wait for its end
-_RECORDS: Final = 500  # shipped at once
+_RECORDS: Final = 100  # shipped at once: 25 MB at most
 _PUT: Final = """
 INSERT INTO bus.outbox (topic, part, received, facts, body)
 SELECT * FROM unnest($1::text[], $2::int[], $3::timestamptz[], $4::int[], $5::bytea[])
 """
 _WAITING: Final = "SELECT seq, topic, part, received, body FROM bus.outbox ORDER BY seq LIMIT $1"
 _SHIPPED: Final = "DELETE FROM bus.outbox WHERE seq = ANY($1::bigint[])"
+_BYTES: Final = "SELECT coalesce(sum(octet_length(body)), 0)::bigint FROM bus.outbox"
 _TROUBLE: Final = (Unavailable, BusUnavailable, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 _log = structlog.get_logger("genki.outbox")
 
@@ -43,7 +44,17 @@ async def announce(conn: Connection, bus: Bus, told: Iterable[facts.AnyFact], re
     if isinstance(bus, PostgresBus):
         await append(conn, records)
     else:
-        await conn.execute(_PUT, *_columns(records))
+        await put(conn, records)
+
+
+async def put(conn: Connection, records: Sequence[Outgoing]) -> None:
+    """Records into the outbox, in the caller's transaction or as one of their own."""
+    await conn.execute(_PUT, *_columns(records))
+
+
+async def waiting_bytes(conn: Connection) -> int:
+    """How much waits in the outbox."""
+    return int(await conn.fetchval(_BYTES) or 0)
 
 
 def wake(bus: Bus) -> None:
