@@ -8,7 +8,7 @@ import msgspec
 
 from services.scoring.account import AccountAt, Moment
 from services.scoring.accounts.answers import money
-from services.scoring.accounts.store import id_of, one
+from services.scoring.accounts.store import one
 from services.scoring.asof import Question, TooManyAccounts, amounts_at, past
 from services.scoring.assessment import Assessment, Rulebook, assess
 from services.scoring.facts.read import CONTRACT_STANDS, Reader
@@ -127,7 +127,7 @@ async def picture(question: Question, account: int, seen: AccountAt) -> Picture:
     members = sorted(await account_members(question.conn, question.tenant, [account]))
     told, day = seen.attributes, question.day
     mine = entitled(told.get("features"), question.terms.settings, day)
-    now, alerts = await _now(question, account)
+    now, alerts = await _now(question, account, seen)
     return Picture(
         day=day,
         users=seen.usage.active_users_28,
@@ -143,13 +143,12 @@ async def picture(question: Question, account: int, seen: AccountAt) -> Picture:
     )
 
 
-async def _now(question: Question, account: int) -> tuple[Assessment, Sequence[Fired]]:
+async def _now(question: Question, account: int, seen: AccountAt) -> tuple[Assessment, Sequence[Fired]]:
     """How the account stands at T, and the rules that fired: live as the list shows them."""
     if not question.live:
         found = (await past(question.conn, question.terms, question.at, [account], changes=True))[account]
         return found, found.needs_action
-    seen = await known(question, account)
-    row = await one(question, await id_of(question, account))
+    row = await one(question, seen.account_id)
     fired = msgspec.json.decode(row["needs_action"]) if row else []
     return assess(seen, question.moment, _live_rules(question)), [_rule(told) for told in fired]
 
