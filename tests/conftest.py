@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,7 +16,7 @@ import asyncpg
 import pytest
 
 from shared.embedded import OWNER, AlreadyRunning, EmbeddedPostgres, start_postgres
-from tests.kafka import Broker, NoKafka, described, merged, running_broker, said
+from tests.kafka import Broker, NoKafka, described, lonely_broker, merged, running_broker, said
 
 TEMPLATE = "genki_template"
 LONGEST_FIRST = ("slow", "kafka", "database")
@@ -77,15 +77,28 @@ def database(new_database: Callable[[], TestDatabase], postgres: EmbeddedPostgre
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[Broker]:
     """The session's real Kafka broker. Without one the test is skipped and the last lines of the run say so."""
+    with _broker(running_broker()) as broker:
+        yield broker
+
+
+@pytest.fixture(scope="module")
+def own_kafka() -> Iterator[Broker]:
+    """A broker for this module alone: a log belongs to one database."""
+    with _broker(lonely_broker()) as broker:
+        yield broker
+
+
+@contextmanager
+def _broker(opening: AbstractContextManager[Broker]) -> Iterator[Broker]:
     with ExitStack() as stack:
         try:
-            broker = stack.enter_context(running_broker())
+            broker = stack.enter_context(opening)
         except NoKafka as reason:
             said[:] = [f"NO REAL KAFKA: the tests of the Kafka body did not run. {reason}"]
             if os.environ.get("GENKI_REQUIRE_KAFKA"):
                 pytest.fail(str(reason))
             pytest.skip(f"no real Kafka: {reason}")
-        said[:] = [f"Kafka: {described(broker)}"]
+        said[:] = merged([*said, f"Kafka: {described(broker)}"])
         yield broker
 
 
@@ -97,7 +110,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "postgres" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.database)
         parameters = getattr(getattr(item, "callspec", None), "params", {})
-        if "kafka" in getattr(item, "fixturenames", ()) or "kafka" in parameters.values():
+        if {"kafka", "own_kafka"} & {*getattr(item, "fixturenames", ()), *map(str, parameters.values())}:
             item.add_marker(pytest.mark.kafka)
     marks = {mark: {item.path for item in items if item.get_closest_marker(mark)} for mark in LONGEST_FIRST}
     items.sort(key=lambda item: [item.path not in marks[mark] for mark in LONGEST_FIRST])

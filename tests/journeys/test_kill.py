@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import TestDatabase
 from tests.journeys.running import Ground, client, fresh, send
-from tests.kafka import Broker, running_broker
+from tests.kafka import Broker
 from tests.services.scoring.dump import dump
 
 pytestmark = pytest.mark.slow
@@ -85,14 +85,12 @@ async def undisturbed(ground: Ground, told: list[dict[str, Any]]) -> dict[str, A
 
 
 @pytest.fixture
-def distributed(new_database: Any, tmp_path: Path, kafka: Broker) -> Iterator[Ground]:
-    """The same ground with Kafka as its log: a broker of its own, for the log belongs to one database."""
-    assert kafka.bootstrap
-    with running_broker() as broker:
-        opened = Ground(new_database(), tmp_path, broker.bootstrap)
-        opened.command("migrate")
-        yield opened
-        opened.stop_all()
+def distributed(new_database: Any, tmp_path: Path, own_kafka: Broker) -> Iterator[Ground]:
+    """The same ground with Kafka as its log."""
+    opened = Ground(new_database(), tmp_path, own_kafka.bootstrap)
+    opened.command("migrate")
+    yield opened
+    opened.stop_all()
 
 
 async def test_scoring_killed_in_mid_stream_ends_in_the_state_of_an_undisturbed_run(ground: Ground) -> None:

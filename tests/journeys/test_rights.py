@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 def ground(database: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
     """One `genki up`, all services in it."""
     opened = Ground(database, tmp_path_factory.mktemp("rights"))
-    opened.up().wait_ready()
+    opened.restart()
     yield opened
     opened.stop_all()
 
@@ -28,7 +28,7 @@ def ground(database: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 async def admin(ground: Ground) -> AsyncIterator[httpx2.AsyncClient]:
     """An admin of an empty tenant."""
     made = json.loads(ground.command("tenant", "create", "Rights", "--json"))
-    async with client(ground.processes[0].url, made["keys"]["admin"]) as opened:
+    async with client(ground.door, made["keys"]["admin"]) as opened:
         yield opened
 
 
@@ -58,7 +58,7 @@ async def test_a_key_may_what_its_kind_and_role_may_and_no_more(
 ) -> None:
     role = {"kind": "api", "role": holder} if holder not in ("write", "server") else {"kind": holder}
     made = await made_by(admin.post("/v1/keys", json=role), 201)
-    async with client(ground.processes[0].url, made["key"]) as http:
+    async with client(ground.door, made["key"]) as http:
         found = {name: (await http.request(m, path, json=body)).status_code for name, (m, path, body) in WRITES.items()}
     assert {name for name, status in found.items() if status in (200, 201)} == MAY[holder]
     assert {status for name, status in found.items() if name not in MAY[holder]} == {403}
@@ -67,7 +67,7 @@ async def test_a_key_may_what_its_kind_and_role_may_and_no_more(
 async def test_a_revoked_key_is_refused_within_five_seconds_wherever_it_was_revoked(
     ground: Ground, admin: httpx2.AsyncClient
 ) -> None:
-    url = ground.processes[0].url
+    url = ground.door
     for by_command in (False, True):
         made = await made_by(admin.post("/v1/keys", json={"kind": "api", "role": "viewer"}), 201)
         async with client(url, made["key"]) as http:
