@@ -70,10 +70,13 @@ class Mailbox:
 
 
 @asynccontextmanager
-async def mail_server(tls: ssl.SSLContext | None = None) -> AsyncIterator[Mailbox]:
-    """A server on a free port of this machine. With `tls` it offers STARTTLS and asks for a user."""
+async def mail_server(tls: ssl.SSLContext | None = None, *, greedy: bool = False) -> AsyncIterator[Mailbox]:
+    """A server on a free port of this machine. With `tls` it offers STARTTLS and asks for a user; a `greedy` one
+    takes passwords in the clear."""
     box, loop = Mailbox(), asyncio.get_running_loop()
     asked = {"tls_context": tls, "auth_required": True, "authenticator": box.authenticate} if tls else {}
+    if greedy:
+        asked = {"auth_require_tls": False, "authenticator": box.authenticate}
     server = await loop.create_server(
         lambda: SMTP(box, enable_SMTPUTF8=True, hostname="mail.test", loop=loop, **asked), "127.0.0.1", 0
     )

@@ -493,3 +493,17 @@ async def test_a_mail_that_breaks_the_worker_keeps_no_other_back(
     post.house.clock.move(seconds=worker.LEASE.total_seconds())
     await posted(post)
     assert len(box.letters("b@x.example")) == 1
+
+
+async def test_a_server_that_asks_for_a_user_is_refused_before_anyone_is_invited_without_its_password(
+    post: Post, box: Mailbox
+) -> None:
+    desk = await sending(post, box, user="cs")
+    await known(desk, "p")
+    survey = await made(desk)
+    path = f"/v1/surveys/{survey['survey_id']}/invitations"
+    refused = await desk.client.post(path, json={"person_ids": ["p"]})
+    assert (refused.status_code, refused.json()["code"]) == (409, "no_password")
+    assert await rows(desk, "nps.invitation") == 0
+    told = (await desk.tenant.get("/v1/settings"))["smtp"]
+    assert told == {**box.smtp(user="cs"), "tls": "auto"}

@@ -71,7 +71,7 @@ async def test_a_password_goes_over_tls_to_a_server_that_proves_who_it_is(
 
 @pytest.mark.parametrize("tls", ["auto", "starttls", "tls"])
 async def test_a_password_never_goes_to_a_server_without_tls(tls: str) -> None:
-    async with mail_server() as box:
+    async with mail_server(greedy=True) as box:
         with pytest.raises(NoConnection):
             async with line(sender(box, tls=tls), "s3cret"):
                 pass
