@@ -1,56 +1,17 @@
-"""Asks the API and the oracle the same questions. What differs comes back as lines of text; none means equal.
-
-Numbers that are sums of floats may differ by 1e-9, everything else by nothing.
-"""
+"""Asks the API and the oracle the same questions. What differs comes back as lines of text; none means equal."""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
+from tests.oracle.differences import EPOCH, STEP, Differences, instant, money, on_edge
 from tests.oracle.health import band
 from tests.oracle.oracle import Oracle, Row, priority
-from tests.oracle.raw import micros
 
 Ask = Callable[[str], Awaitable[Any]]
 BY = {"tenant": "'tenant'", "tier": "tier", "csm": "csm", "team": "team", "rank": "rank"}
 _BANDS = ("red", "yellow", "unknown", "green")
 _PRIORITIES = ("High", "Middle", "Low", None)
-_STEP = timedelta(microseconds=1)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def instant(text: str | None) -> int | None:
-    """An answer's instant in µs."""
-    return None if text is None else micros(datetime.fromisoformat(text))
-
-
-class Differences:
-    """Gathers what differs."""
-
-    def __init__(self, place: str) -> None:
-        self.place, self.lines = place, []
-
-    lines: list[str]
-
-    def same(self, what: str, said: Any, expected: Any) -> None:
-        """Notes unequal values; numbers that are not whole to 1e-9."""
-        if not equal(said, expected):
-            self.lines.append(f"{self.place} {what}: said {said!r}, expected {expected!r}")
-
-
-def equal(said: Any, expected: Any) -> bool:
-    """Equal, floats to 1e-9, within lists too."""
-    if isinstance(said, (list, tuple)) and isinstance(expected, (list, tuple)):
-        return len(said) == len(expected) and all(equal(*pair) for pair in zip(said, expected, strict=True))
-    if isinstance(expected, float) and isinstance(said, (int, float)) and not isinstance(said, bool):
-        return abs(said - expected) <= 1e-9
-    return type(said) is type(expected) and said == expected
-
-
-def money(amount: Any) -> Decimal | None:
-    """Text or decimal as a number that compares by value."""
-    return None if amount is None else Decimal(amount)
 
 
 class Comparison:
@@ -59,6 +20,7 @@ class Comparison:
     def __init__(self, ask: Ask, oracle: Oracle, as_of: str | None = None) -> None:
         self._ask_any, self.oracle, self.as_of = ask, oracle, as_of
         self.found = Differences(as_of or "live")
+        self._edges: dict[str, str] = {}
 
     async def ask(self, path: str) -> Any:
         """The API's answer at this moment."""
@@ -72,8 +34,9 @@ class Comparison:
         moment = datetime.fromisoformat(first["as_of"])
         was = {days: self._scores_at(moment, days) for days in (1, 7, 28)} if earlier else {}
         self.oracle.stand_at(moment)
-        for by in BY:
-            await self.coverage(by)
+        self.coverage("tenant", first)
+        for by in list(BY)[1:]:
+            self.coverage(by, await self.ask(f"/v1/coverage?by={by}"))
         await self.worklist()
         await self.usage()
         await self.rates()
@@ -86,9 +49,8 @@ class Comparison:
         self.oracle.stand_at(self.oracle.end_of(day))
         return {account: health.score for account, health in self.oracle.scores().items()}
 
-    async def coverage(self, by: str) -> None:
+    def coverage(self, by: str, told: Row) -> None:
         """All groups with anybody eligible, and that the others say nothing."""
-        told = await self.ask(f"/v1/coverage?by={by}")
         expected = self.oracle.coverage(BY[by])
         whole = self.oracle.coverage("'tenant'").get("tenant")
         for name, value in told["overall"].items():
@@ -175,6 +137,7 @@ class Comparison:
         """The list in its own order, each account with its figures; the churned ones by name."""
         said = await self._all("/v1/accounts?limit=500")
         rows = {row["account"]: row for row in self.oracle.ask("accounts")}
+        self._edges = {item["account_id"]: item["band"] for item in said if on_edge(item["health"])}
         present = [row for row in rows.values() if not row["churned"]]
         expected = [row["account"] for row in sorted(present, key=self._place)]
         self.found.same("list", sorted(item["account_id"] for item in said), sorted(expected))
@@ -183,7 +146,7 @@ class Comparison:
         for item in said:
             if row := rows.get(item["account_id"]):
                 self._account(item, row, was)
-                self._needs_action(item, fired[row["account"]], was.get(28))
+                self._needs_action(item, fired.get(row["account"], []), was.get(28))
         gone = await self._all("/v1/accounts?status=churned&limit=500")
         expected = sorted(row["account"] for row in rows.values() if row["churned"])
         self.found.same("churned", sorted(item["account_id"] for item in gone), expected)
@@ -192,9 +155,13 @@ class Comparison:
 
     def _place(self, row: Row) -> tuple[Any, ...]:
         """Priority (none last), band, ACV high first (null last), id."""
-        shown = self.oracle.effective_band(row["account"])
+        shown = self._effective(row["account"])
         rank = _PRIORITIES.index(priority(row["rank"], row["tenure"]))
         return rank, _BANDS.index(shown), row["acv"] is None, -(row["acv"] or 0), row["account"]
+
+    def _effective(self, account: str) -> str:
+        """The band that the list uses; where a score lies on an edge but for its last bit, what the API says."""
+        return self.oracle.by_hand.get(account) or self._edges.get(account) or self.oracle.effective_band(account)
 
     def _account(self, item: Row, row: Row, was: dict[int, dict[str, float | None]]) -> None:
         score = self.oracle.scores()[row["account"]].score
@@ -203,8 +170,8 @@ class Comparison:
             "status": (item["status"], row["status"]), "tier": (item["tier"], row["tier"]),
             "rank": (item["rank"], row["rank"]), "tenure": (item["tenure"], row["tenure"]),
             "acv": (money(item["acv"]), money(row["acv"])), "health": (item["health"], score),
-            "band": (item["band"], band(score)),
-            "effective band": (item["effective_band"], self.oracle.effective_band(row["account"])),
+            "band": (item["band"], self._edges.get(row["account"]) or band(score)),
+            "effective band": (item["effective_band"], self._effective(row["account"])),
             "active users": (item["active_users_28d"], row["active_28"]),
             "last contact": (instant(item["last_contact_at"]), row["last_at"]),
             "covered": (item["covered"], row["covered"] if row["eligible"] else None),
@@ -222,7 +189,8 @@ class Comparison:
     def _needs_action(self, item: Row, fired: list[str], was: dict[str, float | None] | None) -> None:
         """Which rules fired; `drop` only where the scores of 28 days ago are at hand."""
         score = self.oracle.scores()[item["account_id"]].score
-        expected = {*fired} | ({"red"} if score is not None and score < 40 else set())
+        red = self._edges.get(item["account_id"]) or band(score)
+        expected = {*fired} | ({"red"} if red == "red" else set())
         said = {rule["rule"] for rule in item["needs_action"]}
         before = (was or {}).get(item["account_id"])
         if was is None:
@@ -235,7 +203,7 @@ class Comparison:
         """The list asked for some of its accounts, and sorted by money: each filter alone, and some together."""
         rows = [row for row in self.oracle.ask("accounts") if not row["churned"]]
         for row in rows:
-            row["band"] = self.oracle.effective_band(row["account"])
+            row["band"] = self._effective(row["account"])
             row["priority"] = priority(row["rank"], row["tenure"])
         for column in ("tier", "rank", "tenure", "band", "csm", "team", "status", "priority"):
             for value in sorted({row[column] for row in rows if row[column]}):
@@ -295,7 +263,7 @@ class Comparison:
 
     def _start(self, day: date) -> int:
         local = datetime(day.year, day.month, day.day, tzinfo=self.oracle.zone)
-        return (local.astimezone(UTC) - _EPOCH) // _STEP
+        return (local.astimezone(UTC) - EPOCH) // STEP
 
 
 def _heard(groups: dict[Any, Row]) -> Sequence[Any]:

@@ -70,6 +70,7 @@ class Oracle:
         self.db.execute((SQL / "joined.sql").read_text())
         self._moment = (SQL / "moment.sql").read_text()
         self._scores: dict[str, Health] | None = None
+        self._stood: Any = None
         self.day = date.min
 
     policies: list[tuple[date, str, str]]
@@ -77,6 +78,9 @@ class Oracle:
 
     def stand_at(self, instant: datetime) -> None:
         """Makes the accounts as they stand at T; the questions below are about them."""
+        if self._stood == (instant, tuple(self.policies)):
+            return
+        self._stood = (instant, tuple(self.policies))
         self.day, self._scores = instant.astimezone(self.zone).date(), None
         amounts = [(text, low) for since, text, low in sorted(self.policies) if since <= self.day]
         high, low = amounts[-1] if amounts else (None, None)
