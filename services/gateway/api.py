@@ -186,7 +186,7 @@ class Description:
 
 
 async def _document_of(upstream: Upstream) -> dict[str, Any]:
-    reply = await ask(upstream, "/openapi.json")
+    reply = await ask(upstream, "/openapi.json", timeout=30)  # made at the first question, seconds on a busy machine
     if reply.status == 404:  # a service may have no public routes of its own
         return {}
     if reply.status != 200:

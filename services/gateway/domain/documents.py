@@ -37,6 +37,20 @@ SCHEMES: Final[Document] = {
     },
     "writeKey": {"type": "http", "scheme": "basic", "description": "A write key as the user name, as SDKs send it."},
 }
+_DAY: Final[Document] = {"type": "string", "format": "date"}
+_TIME: Final[Document] = {"anyOf": [_DAY, {"type": "string", "format": "date-time"}]}
+# Values that services read from text, so that what is wrong is told in their words: what they are, by name.
+_VALUES: Final[Mapping[str, tuple[Document, str]]] = {
+    "as_of": (_TIME, "A day or an RFC 3339 instant, not ahead; now when absent."),
+    "since": (_TIME, "A day or an RFC 3339 instant."),
+    "from": (_DAY, "The first day."),
+    "to": (_DAY, "The last day."),
+    "limit": ({"type": "integer", "minimum": 1, "maximum": 500}, "1 to 500, default 50."),
+    "cursor": ({"type": "string", "minLength": 1}, "`next_cursor` of the page before."),
+    "days": ({"type": "integer", "minimum": 1, "maximum": 36500}, "Days back."),
+    "within_days": ({"type": "integer", "minimum": 0, "maximum": 3650}, "Days ahead."),
+    "lang": ({"type": "string", "enum": ["ja", "en"]}, "The page's language."),
+}
 _REASONS: Final = {
     400: "The request could not be understood", 401: "The key is missing, unknown, expired or revoked",
     403: "The key's kind or role does not allow this", 404: "There is nothing under this address",
@@ -100,7 +114,19 @@ def _operation(operation: dict[str, Any], rule: Rule) -> dict[str, Any]:
     responses = {code: body for code, body in operation.get("responses", {}).items() if code != "422"}
     for status in _refusals(operation, rule):
         responses.setdefault(str(status), _problem(_REASONS[status]))
+    if "parameters" in operation:
+        operation = {**operation, "parameters": [_parameter(one) for one in operation["parameters"]]}
     return {**operation, "tags": [rule.service], "responses": responses, "security": _security(rule)}
+
+
+def _parameter(told: dict[str, Any]) -> dict[str, Any]:
+    """A query parameter that is text to its service, with what the text has to be; one that says more stays."""
+    kinds = cast("list[dict[str, Any]]", told["schema"].get("anyOf", [told["schema"]]))
+    plain = all(kind.keys() <= {"type", "title"} and kind.get("type") in ("string", "null") for kind in kinds)
+    if told["in"] != "query" or told["name"] not in _VALUES or not plain:
+        return told
+    schema, description = _VALUES[told["name"]]
+    return {**told, "schema": schema, "description": told.get("description", description)}
 
 
 def _refusals(operation: Document, rule: Rule) -> list[int]:

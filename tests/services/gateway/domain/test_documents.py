@@ -63,3 +63,19 @@ def test_every_operation_names_its_key_and_its_refusals() -> None:
     assert problem == {"$ref": "#/components/schemas/Problem"}
     assert {"writeKey": []} in document["paths"]["/v1/batch"]["post"]["security"]
     assert set(document["components"]["securitySchemes"]) == {"key", "writeKey"}
+
+
+def test_text_that_has_to_be_a_number_a_day_or_one_of_a_few_is_described_as_such() -> None:
+    text = {"anyOf": [{"type": "string"}, {"type": "null"}], "title": "X", "description": "Said."}
+    told = {"from": text, "limit": text, "lang": text, "q": text, "days": {"type": "integer", "maximum": 7}}
+    given = described("/v1/nps", "get", "N", {})
+    given["paths"]["/v1/nps"]["get"]["parameters"] = [
+        {"in": "query", "name": name, "schema": schema, "description": "Said."} for name, schema in told.items()
+    ]
+    merged = merge(INFO, {"scoring": given}, RULES)["paths"]["/v1/nps"]["get"]["parameters"]
+    found = {one["name"]: one["schema"] for one in merged}
+    assert found["from"] == {"type": "string", "format": "date"}
+    assert found["limit"] == {"type": "integer", "minimum": 1, "maximum": 500}
+    assert found["lang"]["enum"] == ["ja", "en"]
+    assert (found["q"], found["days"]) == (text, told["days"])
+    assert {one["description"] for one in merged} == {"Said."}
