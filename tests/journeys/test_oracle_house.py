@@ -186,6 +186,18 @@ async def test_another_order_of_arrival_gives_equal_documents(house: House, comp
         }  # fmt: skip
 
 
+async def test_what_lies_minutes_ahead_counts_from_its_minute_on(house: House, companies: list[Company]) -> None:
+    begun = house.clock.now()
+    told = [await company.tenant.get("/v1/accounts?limit=500") for company in companies]
+    for seconds in (30, 150, 300):
+        house.clock.set(begun + timedelta(seconds=seconds))
+        await house.settle()
+        for company in companies:
+            assert await company.at().everything() == []
+    again = [await company.tenant.get("/v1/accounts?limit=500") for company in companies]
+    assert all(one["items"] != other["items"] for one, other in zip(told, again, strict=True))
+
+
 async def test_a_manual_band_never_hides_the_computed_one_and_ends_by_itself(
     house: House, companies: list[Company]
 ) -> None:
@@ -215,8 +227,16 @@ async def test_a_manual_band_never_hides_the_computed_one_and_ends_by_itself(
 
 
 async def test_live_figures_follow_time_alone(house: House, companies: list[Company]) -> None:
-    """With no fact at all, over midnights of both zones, ends of months, and contracts and plans that lie ahead."""
+    """With no fact at all, over midnights of both zones, ends of months, the first day of a tier policy, and contracts
+    and plans that lie ahead."""
     begun = house.clock.now()
+    for company in companies:
+        since = (begun + timedelta(days=15)).date()
+        review = (await company.tenant.call("POST", "/v1/tiers/reviews", {})).json()
+        wish = {"effective_from": since.isoformat(), "high_amount": "40000", "low_amount": "12000", "note": "as agreed"}
+        answer = await company.tenant.call("POST", f"/v1/tiers/reviews/{review['id']}/publish", wish)
+        assert answer.status_code == 200, answer.text
+        company.oracle.policies.append((since, "40000", "12000"))
     for ahead in (4, 8, 20.2, 20.6, 21, 51, 113, 200):
         house.clock.set(begun + timedelta(days=ahead))
         await house.settle()

@@ -36,7 +36,7 @@ def write_book(
     invited: bool = False,
 ) -> Book:
     """Four more accounts are written beside so many. `weight` scales the usage; `invited`: with invitations and changed
-    answers, which have no public door of their own for days gone by."""
+    answers, which have no public door of their own for days gone by, and with facts that lie minutes ahead."""
     pen = Pen(seed, zone, currency, base)
     names = [f"a{n:03}" if n % 40 else f"bare{n:03}" for n in range(1, accounts + 1)]
     csms = [f"csm-{n}" for n in range(12)]
@@ -52,4 +52,6 @@ def write_book(
     talk.answers(pen, persons, invited)
     money.merges(pen, names)
     money.ties(pen, [name for name in names[60:90] if not name.startswith("bare")])
+    if invited:
+        talk.ahead(pen, persons, csms)
     return Book(tuple(pen.facts), zone, currency, base)

@@ -73,6 +73,10 @@ class Pen:
             }
         return {field: self.money(0 if field == "acv" else 1, high), "currency": self.currency}
 
+    def soon(self) -> str:
+        """An instant two to five minutes after the book's end: doors take what lies so little ahead."""
+        return stamp(self.base + timedelta(seconds=self.random.randint(120, 290)))
+
     def midnight(self, back: int) -> str:
         """00:00 of the day so many days before today."""
         return stamp(_local(self.today - timedelta(days=back), 0, 0, self.zone))

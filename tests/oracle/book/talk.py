@@ -129,3 +129,20 @@ def _answer(pen: Pen, name: str, person: str, survey: str, invited: bool) -> Non
     pen.write("response", **told, **given, at=pen.at(back))
     if invited and pen.chance(0.15) and back:  # changed their mind; the import has no word for it
         pen.write("response", **told, score=pen.random.randint(0, 10), at=pen.at(pen.back(back - 1)))
+
+
+def ahead(pen: Pen, people: dict[str, list[str]], csms: list[str]) -> None:
+    """Facts of every kind that lie minutes ahead: they change nothing until their time has come."""
+    for name, persons in list(people.items())[::2]:
+        soon, person = pen.soon(), (persons or [f"u-{name}-soon"])[0]
+        told: list[Fact] = [
+            {"type": "contact", "channel": pen.random.choice(CHANNELS), "outcome": pen.random.choice(OUTCOMES[:6])},
+            {"type": "account", "status": pen.random.choice(["churned", "onboarding", "active"])},
+            {"type": "account", "csm_id": pen.random.choice([*csms, None]), **pen.price("acv", 80)},
+            {"type": "account", "customer_since": pen.day(pen.back(400, -3)), "seats": 2},
+            {"type": "person", "person_id": person, pen.random.choice(["uses_product", "deactivated"]): True},
+            {"type": "response", "person_id": person, "survey_id": "autumn", "response_id": f"soon-{name}", "score": 1},
+        ]
+        fact = pen.random.choice(told)
+        pen.write(fact.pop("type"), account_id=name, at=soon, **fact)
+    pen.write("csm", csm_id=csms[0], at=pen.soon(), team="moved")
