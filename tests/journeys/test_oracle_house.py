@@ -30,6 +30,7 @@ OWN_RULES = {  # New York has its own: windows of days, other targets, fewer cha
     "low": ("P45D", 0.65, 0, 45, ["phone", "video", "meeting", "chat", "email"], ["reached"]),
     "tech": ("P3M", 0.5, 3, 0, ["email", "event", "tech_touch"], ["reached", "replied"]),
 }
+WORTH = {"report": (3, 1), "share": (1, 0.5), "export": (2, 0.25)}  # weight, share
 PORTION = 900
 BASE = base_after(datetime(2026, 11, 1, tzinfo=UTC))
 INSIDE = ("alias", "response", "invitation_sent", "invitation_bounced")
@@ -78,7 +79,10 @@ async def tell(house: House, zone: str, order: int) -> Company:
     currency = COMPANIES[zone]
     book = write_book(BASE, zone, currency, accounts=76, seed=2, invited=True)
     tenant = await house.tenant(zone, currency)
-    features = [{"feature": name, "weight": 1, "share": 1, "events": events} for name, events in FEATURES.items()]
+    features = [
+        {"feature": name, "weight": WORTH[name][0], "share": WORTH[name][1], "events": events}
+        for name, events in FEATURES.items()
+    ]
     rules, own = None, {}
     if currency == "USD":
         rules = {
@@ -91,7 +95,7 @@ async def tell(house: House, zone: str, order: int) -> Company:
     arriving = wire(book, tenant, order)
     for begun in range(0, len(arriving), PORTION):  # what comes later finds figures that were made without it
         await tenant.tell(*arriving[begun : begun + PORTION])
-    return Company(tenant, book, Oracle(book.facts, zone, currency, rules, FEATURES, FX))
+    return Company(tenant, book, Oracle(book.facts, zone, currency, rules, FEATURES, FX, WORTH))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -124,7 +128,10 @@ async def test_every_score_says_why_as_another_program_counts_it(companies: list
             if as_of is None:
                 await asked.filters()
             scores = company.oracle.scores()
-            await asked.healths(list(scores) if as_of is None else list(scores)[::5])
+            some = list(scores) if as_of is None else list(scores)[::5]
+            await asked.healths(some)
+            await asked.gaps(some)
+            await asked.details(some)
             await asked.nps(BEFORE, BEFORE + timedelta(days=25))
             assert asked.found.lines == []
             assert len({health.band for health in scores.values()}) == 4

@@ -250,6 +250,27 @@ class Comparison:
             if health.score is not None:
                 self.found.same(f"health {account} sum", sum(parts.values()), health.score)
 
+    async def gaps(self, accounts: Iterable[str]) -> None:
+        """The consumption gap, and what each entitled feature makes of it."""
+        expected = {row["account"]: row["gap"] for row in self.oracle.ask("gaps")}
+        for account in accounts:
+            told = await self.ask(f"/v1/accounts/{account}/consumption-gap")
+            self.found.same(f"gap {account}", told["gap"], expected.get(account))
+            missing = [feature["missing"] for feature in told["features"] if told["gap"] is not None]
+            self.found.same(f"gap {account} parts", float(sum(missing)), told["gap"] or 0.0)
+
+    async def details(self, accounts: Iterable[str]) -> None:
+        """What the account's own page says beyond the list."""
+        rows = {row["account"]: row for row in self.oracle.ask("accounts")}
+        for account in accounts:
+            told, row = await self.ask(f"/v1/accounts/{account}"), rows[account]
+            self.found.same(f"{account} ids", told["ids"], row["ids"])
+            self.found.same(f"{account} value", money(told["value"]), money(row["value"]))
+            for name, key in (("start", "start"), ("first_usage_day", "first_day"), ("last_usage_day", "last_day")):
+                self.found.same(f"{account} {name}", told[name], row[key].isoformat() if row[key] else None)
+            due = self._start(row["due"]) if row["eligible"] else None
+            self.found.same(f"{account} due", instant(told["due_at"]), due)
+
     async def _all(self, path: str) -> list[Row]:
         """Every item of a list, page by page."""
         found: list[Row] = []

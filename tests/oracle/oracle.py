@@ -45,8 +45,11 @@ def statements(name: str) -> dict[str, str]:
 
 
 class Oracle:
-    """One tenant. `features`: value feature → its events. Set by who asks: `policies`, (effective_from, high amount,
-    low amount), and `by_hand`, the accounts whose band a person set, as it is at T."""
+    """One tenant. `features`: value feature → its events; `worth`: its weight and share, 1 unless given.
+
+    Set by who asks: `policies`, (effective_from, high amount, low amount), and `by_hand`, the accounts whose band a
+    person set, as it is at T.
+    """
 
     def __init__(
         self,
@@ -56,6 +59,7 @@ class Oracle:
         rules: dict[str, Any] | None = None,
         features: dict[str, list[str]] | None = None,
         fx: dict[str, str] | None = None,
+        worth: dict[str, tuple[float, float]] | None = None,
     ) -> None:
         self.zone, self.rules, self.policies, self.by_hand = ZoneInfo(zone), rules or DEFAULT_RULES, [], {}
         self.db = duckdb.connect()
@@ -64,9 +68,14 @@ class Oracle:
         self.db.execute("CREATE TABLE span (span VARCHAR, months INTEGER, days INTEGER)")
         for _, months, days, text, _, _ in self.rules.values():
             self.db.execute("INSERT INTO span VALUES (?, ?, ?)", [text, months, days])
-        self.db.execute("CREATE TABLE value_event (feature VARCHAR, event VARCHAR, released DATE)")
+        self.db.execute(
+            "CREATE TABLE value_event (feature VARCHAR, event VARCHAR, released DATE, weight DOUBLE, share DOUBLE)"
+        )
         for feature, events in (features or {}).items():
-            self.db.execute("INSERT INTO value_event SELECT ?, unnest(?), NULL", [feature, events])
+            self.db.execute(
+                "INSERT INTO value_event SELECT ?, unnest(?), NULL, ?, ?",
+                [feature, events, *(worth or {}).get(feature, (1, 1))],
+            )
         self.db.execute((SQL / "joined.sql").read_text())
         self._moment = (SQL / "moment.sql").read_text()
         self._scores: dict[str, Health] | None = None

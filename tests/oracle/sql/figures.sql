@@ -66,6 +66,18 @@ opened AS (SELECT DISTINCT account, feature FROM used u JOIN value_event v USING
 SELECT e.account, count(*) AS entitled, count(o.feature) AS opened
 FROM entitled e LEFT JOIN opened o USING (account, feature) GROUP BY e.account;
 
+-- name: gaps
+-- 1 − Σ w·min(1, users ÷ (share·seats)) ÷ Σ w over entitled value features; IDs where no seats are told.
+WITH offered AS (SELECT DISTINCT feature, weight, share FROM value_event
+                 WHERE coalesce(released <= getvariable('day'), true)),
+entitled AS (SELECT account, feature, weight, share, coalesce(nullif(seats, 0), nullif(ids, 0)) AS seats
+             FROM standing s, offered o
+             WHERE s.features IS NULL OR list_contains(from_json(s.features, '["VARCHAR"]'), o.feature)),
+opened AS (SELECT account, feature, count(DISTINCT person) AS users FROM used u JOIN value_event v USING (event)
+           WHERE u.day <= getvariable('day') AND u.day > getvariable('day') - 28 GROUP BY account, feature)
+SELECT account, 1 - sum(weight * least(1, coalesce(users, 0) / (share * seats))) / sum(weight) AS gap
+FROM entitled LEFT JOIN opened USING (account, feature) WHERE seats IS NOT NULL GROUP BY account;
+
 -- name: voices
 -- Each person's latest scored answer for an account, with its age in whole days.
 WITH version AS (
