@@ -60,21 +60,31 @@ async def high(http: httpx2.AsyncClient) -> dict[str, Any]:
     return next(group for group in answer["groups"] if group["key"] == "high")
 
 
-def offset_to(local_hour: int, minute: int, second: int) -> timedelta:
-    """From now to that local time on the 20th of a month to come: far from any month's end, so windows are plain."""
+def end_of_a_20th() -> datetime:
+    """The midnight after the 20th of this month or the next, two days away or more: there windows are plain."""
     local = datetime.now(TOKYO)
-    ahead = local.replace(day=20, hour=local_hour, minute=minute, second=second, microsecond=0)
-    while ahead <= local:
-        ahead = (ahead.replace(day=1) + timedelta(days=32)).replace(day=20)
-    return ahead - local
+    end = local.replace(day=21, hour=0, minute=0, second=0, microsecond=0)
+    if end - local < timedelta(days=2):
+        end = (end + timedelta(days=20)).replace(day=21)
+    return end
+
+
+def started_before_midnight(ground: Ground) -> tuple[str, timedelta]:
+    """Genki's URL and its offset: ready with 15 seconds or more left of its day, however long a start takes here."""
+    for attempt in range(3):
+        midnight = end_of_a_20th() + timedelta(days=attempt)
+        offset = midnight - timedelta(seconds=45 * 2**attempt) - datetime.now(TOKYO)
+        url = ground.restart("--clock-offset", f"{offset.total_seconds()}s")
+        if midnight - (datetime.now(TOKYO) + offset) >= timedelta(seconds=15):
+            return url, offset
+    raise AssertionError("Genki never started within three minutes")
 
 
 async def test_forty_of_fifty_are_covered_and_one_falls_out_at_midnight_live_and_across_a_restart(
     ground: Ground,
 ) -> None:
     made = json.loads(ground.command("tenant", "create", "Time", "--json"))
-    offset = offset_to(23, 59, 15)
-    url = ground.restart("--clock-offset", f"{offset.total_seconds()}s")
+    url, offset = started_before_midnight(ground)
     async with client(url, made["keys"]["server"]) as door, client(url, made["keys"]["admin"]) as asker:
         now = datetime.now(UTC) + offset
         await send(door, book(now))
