@@ -29,10 +29,11 @@ def invitation_routes(inviting: Inviting, invitations: Invitations, public_url: 
     async def invite(
         request: Request, asker: Worker, survey_id: str, body: InvitationBody, dry_run: DryRun = False
     ) -> Response:
-        """One item a person. By mail it is `queued`; else its personal link is shown this once and counts as handed
-        out. `reason` of a skipped one: unknown_person, deactivated, account_churned, opted_out, already_invited,
-        no_email, bad_email, quiet_period, not_sampled, after_close. 409 `survey_closed`, `no_mail_server`,
-        `no_password`."""
+        """One item a person. One whose personal link is in the answer is `invited`: the link is shown this once and
+        counts as handed out now; with `delivery` `both` a mail with a link of its own follows at `send_at`. One who
+        gets a mail only is `queued`. A CSM's key invites persons of its own accounts. `reason` of a skipped one:
+        unknown_person, not_yours, deactivated, account_churned, opted_out, already_invited, no_email, bad_email,
+        quiet_period, not_sampled, after_close. 409 `survey_closed`, `no_mail_server`, `no_password`."""
         asked = _asked(asker, survey_id, body, request.headers.get("authorization", ""), _base(request, public_url))
         return Json(await (inviting.would_invite if dry_run else inviting.invite)(asker, asked))
 

@@ -17,13 +17,15 @@ _ANSWER: Final[dict[str, Any]] = {
             **_ITEM,
             "person_id": "p-1",
             "invitation_id": "invitation-5d7f3a1c",
-            "status": "queued",
+            "link": "https://survey.example/s/kq3T0b8mVn2xYw5cR7dLfE9hJ1aPsZ4u",
+            "unsubscribe_link": "https://survey.example/u/Zs4uPa1hJ9EfLd7cRw5xYn2mVb8T0qk3",
+            "status": "invited",
             "send_at": "2026-10-01T03:00:00Z",
         },
         {**_ITEM, "person_id": "p-2", "status": "skipped", "reason": "quiet_period"},
     ],
-    "delivery": "mail",
-    "counts": {"queued": 1, "skipped": 1},
+    "delivery": "both",
+    "counts": {"invited": 1, "skipped": 1},
     "reasons": {"quiet_period": 1},
 }
 _LEFT: Final = {"due_at": "2026-10-01T03:00:00Z", "left_at": "2026-10-01T03:00:01Z", "attempts": 1, "problem": None}
@@ -46,9 +48,16 @@ _STATES: Final[dict[str, Any]] = {
 }
 
 
+_DELIVERY: Final = (
+    "`link`: in the answer. `mail`. `both`. Left out: `link` without a mail server; with one `both`, or `mail` with "
+    "`send_at`, with `spread_days` and for more than 1,000 persons. A link in the answer is handed out at once."
+)
+
+
 class Audience(BaseModel):
     """Everyone who belongs to an account that meets every filter given, each by one of its values; `{}` means every
-    account. `csm` knows `me`. Persons of churned accounts are skipped unless `status` names `churned`."""
+    account, for a CSM's key every one of theirs. `csm` knows `me`. Persons of churned accounts are skipped unless
+    `status` names `churned`."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -92,9 +101,7 @@ class InvitationBody(BaseModel):
     person_ids: list[Id] | None = Field(default=None, min_length=1, max_length=MAX_PERSONS)
     filter: Audience | None = None
     sample: float = Field(default=1, gt=0, le=1, description="The share of those who could be invited that is.")
-    delivery: Literal["mail", "link"] | None = Field(
-        default=None, description="`mail` where the tenant has a mail server, else `link`: handed out in the answer."
-    )
+    delivery: Literal["both", "mail", "link"] | None = Field(default=None, description=_DELIVERY)
     send_at: datetime | None = Field(
         default=None, description="Mails leave not before then; a time without offset is in the tenant's zone."
     )
@@ -108,7 +115,8 @@ class InvitationBody(BaseModel):
 
 
 class Invitation(BaseModel):
-    """What became of one person; links are shown this once, and a mail carries its own."""
+    """What became of one person. `invited`: the links here are handed out, shown this once. `queued`: a mail only, at
+    `send_at`. `eligible`: would be invited. A mail carries links of its own that lead to the same answer."""
 
     person_id: str
     account_id: str | None
@@ -121,12 +129,13 @@ class Invitation(BaseModel):
 
 
 class InvitationList(BaseModel):
-    """One item a person, in the order asked, of an audience in order of id; with counts by status and by reason."""
+    """One item a person, in the order asked, of an audience in order of id; with counts by status and by reason.
+    `delivery`: what was done, or would be."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_ANSWER]})
 
     items: list[Invitation]
-    delivery: Literal["mail", "link"]
+    delivery: Literal["both", "mail", "link"]
     counts: dict[str, int]
     reasons: dict[str, int]
 
@@ -144,7 +153,8 @@ class MailState(BaseModel):
 
 
 class InvitationState(BaseModel):
-    """How an invitation stands. `dropped`: its mail never left, since the survey closed or the person opted out."""
+    """How an invitation stands. `sent`: its link was handed out or its first mail has left. `dropped`: its mail never
+    left, since the survey closed or the person opted out."""
 
     invitation_id: str
     person_id: str

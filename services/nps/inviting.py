@@ -1,8 +1,8 @@
-"""What nps does to invite: judge who can be, hand out links or put mails into the queue."""
+"""What nps does to invite: judge who can be, hand out links, put mails into the queue."""
 
 import secrets
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -24,14 +24,16 @@ from shared.errors import Fault, Invalid
 from shared.postgres import Connection, Database, tenant_transaction
 from shared.tenancy import Principal
 
-Delivery = Literal["mail", "link"]
+Delivery = Literal["both", "mail", "link"]
 MAX_LINKS: Final = 1_000  # of one answer; mails may be as many as an audience has persons
+_LINKS_AT_ONCE: Final = "A link in the answer is handed out at once; only mails wait."
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
     """Who is to be invited to what, and how: `person_ids`, or else everyone of the accounts that meet `filters`;
-    `delivery` None: by mail where the tenant has a mail server; `at`: not before then."""
+    `delivery` None: links in the answer, and by mail too where the tenant has a mail server, or there by mail alone
+    when they have to wait or are more than an answer holds; `at`: not before then."""
 
     survey_id: str
     authorization: str
@@ -43,12 +45,19 @@ class Asked:
     at: datetime | None = None
     days: int = 1
 
+    @property
+    def waits(self) -> bool:
+        """Whether anyone's is to leave later than now."""
+        return self.at is not None or self.days > 1
+
 
 @dataclass(frozen=True, slots=True)
 class _Order:
-    """What is asked, with what had to be found out first; `sender` None: links are handed out."""
+    """What is asked, with what had to be found out first; `sender` None: no mail is sent. `owners`: the CSMs whose
+    persons the asker may invite, None: everyone's."""
 
     asked: Asked
+    owners: Set[str] | None
     people: Mapping[str, Person]
     wanted: Sequence[str]
     sender: Sender | None
@@ -56,11 +65,22 @@ class _Order:
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """The verdicts at an instant, and when each mail would leave."""
+    """The verdicts at an instant, when each mail would leave, and how those who can be invited are."""
 
     verdicts: Sequence[Verdict]
     now: datetime
     schedule: Schedule
+    delivery: Delivery
+
+    @property
+    def by_mail(self) -> bool:
+        """Whether mails go into the queue."""
+        return self.delivery != "link"
+
+    @property
+    def by_answer(self) -> bool:
+        """Whether links are in the answer, and so handed out."""
+        return self.delivery != "mail"
 
 
 class Inviting:
@@ -74,37 +94,38 @@ class Inviting:
         order = await self._order(asker, asked)
         async with tenant_transaction(self._database.app, asker.tenant) as conn:
             judged = await self._judged(conn, asker, order)
-        return _answer(order, judged, {}, {}, "eligible")
+        return _answer(judged, {}, {}, "eligible")
 
     async def invite(self, asker: Principal, asked: Asked) -> dict[str, Any]:
-        """Invites those who can be. By mail they wait in the queue; else their links are in the answer, only here and
-        only now, and so are handed out: the facts that say so go on the log with the rows. Raises NotFound,
+        """Invites those who can be. Their mails wait in the queue. Links in the answer are there only now and so are
+        handed out, whenever a mail follows: the facts that say so go on the log with the rows. Raises NotFound,
         SurveyClosed, Invalid, Unavailable, NoMailServer, NoPassword."""
         order = await self._order(asker, asked)
         async with tenant_transaction(self._database.worker, asker.tenant) as conn:
             await store.take_turn(conn, asker.tenant)
             judged = await self._judged(conn, asker, order)
-            chosen = _chosen(judged, order)
-            told = {"invited": len(chosen), "delivery": "mail" if order.sender else "link"}
+            chosen = _chosen(judged)
+            told = {"invited": len(chosen), "delivery": judged.delivery}
             await record(conn, asker, judged.now, "survey.invite", asked.survey_id, **told)
             links = await self._kept(conn, asker, order, judged, chosen)  # the last: it writes on the log
         wake(self._bus)
-        return _answer(order, judged, chosen, links, "queued" if order.sender else "invited")
+        return _answer(judged, chosen, links, "invited" if judged.by_answer else "queued")
 
     async def _order(self, asker: Principal, asked: Asked) -> _Order:
         async with tenant_transaction(self._database.app, asker.tenant) as conn:
             await found(conn, asker, asked.survey_id)  # an unknown one needs no answer of scoring
         sender = None
         if asked.delivery != "link":
-            sender = await self._senders.of(asker, asked.authorization, needed=asked.delivery == "mail")
+            sender = await self._senders.of(asker, asked.authorization, needed=asked.delivery is not None)
+        owners = _owners(asker)
         if asked.person_ids is None:
-            people = await self._people.chosen(asked.authorization, asked.filters)
+            people = await self._people.chosen(asked.authorization, _own(asked.filters, owners))
             wanted = list(people)
         else:
             wanted = list(dict.fromkeys(asked.person_ids))
             people = await self._people.named(asked.authorization, wanted)
         _refuse_unfit(asked, sender)
-        return _Order(asked, people, wanted, sender)
+        return _Order(asked, owners, people, wanted, sender)
 
     async def _judged(self, conn: Connection, asker: Principal, order: _Order) -> _Judged:
         asked, now = order.asked, self._clock.now()
@@ -115,11 +136,12 @@ class Inviting:
         ids = [one for person in order.people.values() for one in person.ids]
         past = await store.past_of(conn, asker.tenant, asked.survey_id, ids)
         churned_too = "churned" in asked.filters.get("status", ())
-        terms = Terms(asked.survey_id, start, survey["quiet_days"], churned_too, asked.sample)
+        terms = Terms(asked.survey_id, start, survey["quiet_days"], churned_too, asked.sample, order.owners)
         hours = hours_of(survey) if order.sender else None
         schedule = Schedule(asked.survey_id, start, asked.days, hours, zone(asker.time_zone))
-        verdicts = judge(order.wanted, order.people, past, terms)
-        return _Judged([_in_time(one, schedule, survey["closes_at"]) for one in verdicts], now, schedule)
+        judged = judge(order.wanted, order.people, past, terms)
+        verdicts = [_in_time(one, schedule, survey["closes_at"]) for one in judged]
+        return _Judged(verdicts, now, schedule, _delivery(order, verdicts))
 
     async def _kept(
         self, conn: Connection, asker: Principal, order: _Order, judged: _Judged, chosen: Mapping[str, store.Invited]
@@ -130,12 +152,15 @@ class Inviting:
             await queue.put_sender(conn, asker.tenant, order.sender, now)
         if not invited:
             return {}
-        sent = order.sender is None
-        await store.insert_invitations(conn, asker.tenant, asked.survey_id, now, invited, sent=sent)
-        if not sent:
+        await store.insert_invitations(conn, asker.tenant, asked.survey_id, now, invited, sent=judged.by_answer)
+        if judged.by_mail:
             emails = {one.person_id: one.email or "" for one in judged.verdicts}
             await queue.put(conn, asker.tenant, asked.base, [(one, emails[one.person_id]) for one in invited])
-            return {}
+        return await self._handed_out(conn, asker, asked, now, invited) if judged.by_answer else {}
+
+    async def _handed_out(
+        self, conn: Connection, asker: Principal, asked: Asked, now: datetime, invited: Sequence[store.Invited]
+    ) -> Mapping[str, Mapping[str, str]]:
         links = {one.invitation_id: new_links(asked.base) for one in invited}
         hashes = [(name, purpose, hashed) for name, made in links.items() for purpose, hashed in made.hashes()]
         await store.insert_tokens(conn, asker.tenant, hashes)
@@ -144,12 +169,33 @@ class Inviting:
         return {name: made.addresses for name, made in links.items()}
 
 
+def _owners(asker: Principal) -> Set[str] | None:
+    if asker.role != "csm":
+        return None
+    return frozenset() if asker.csm_id is None else frozenset((asker.csm_id,))
+
+
+def _own(filters: Mapping[str, Sequence[str]], owners: Set[str] | None) -> Mapping[str, Sequence[str]]:
+    """The filters, within what the asker may invite."""
+    if owners is None:
+        return filters
+    return {**filters, "csm_id": [one for one in owners if one in filters.get("csm_id", owners)]}
+
+
 def _refuse_unfit(asked: Asked, sender: Sender | None) -> None:
-    if sender is not None:
-        return
-    if asked.at is not None or asked.days > 1:
+    if asked.waits and (sender is None or asked.delivery == "both"):
         where = "/send_at" if asked.at is not None else "/spread_days"
-        raise Invalid(errors=[Fault(where, "links_leave_now", "Links are handed out in the answer; only mails wait.")])
+        raise Invalid(errors=[Fault(where, "links_leave_now", _LINKS_AT_ONCE)])
+
+
+def _delivery(order: _Order, verdicts: Sequence[Verdict]) -> Delivery:
+    """What was asked for; else both, where that hands out no link before its time and the answer holds them all."""
+    if order.sender is None:
+        return "link"
+    if order.asked.delivery is not None:
+        return order.asked.delivery
+    many = sum(one.reason is None for one in verdicts) > MAX_LINKS
+    return "mail" if order.asked.waits or many else "both"
 
 
 def _in_time(verdict: Verdict, schedule: Schedule, closes_at: datetime | None) -> Verdict:
@@ -159,16 +205,16 @@ def _in_time(verdict: Verdict, schedule: Schedule, closes_at: datetime | None) -
     return verdict
 
 
-def _chosen(judged: _Judged, order: _Order) -> dict[str, store.Invited]:
+def _chosen(judged: _Judged) -> dict[str, store.Invited]:
     fit = [one for one in judged.verdicts if one.reason is None]
-    if order.sender is None and len(fit) > MAX_LINKS:
+    if judged.by_answer and len(fit) > MAX_LINKS:
         detail = f"An answer holds at most {MAX_LINKS} links; these would be {len(fit)}."
         raise Invalid(errors=[Fault("/filter", "too_many_persons", detail)])
-    return {one.person_id: _invitation(one, judged, by_mail=order.sender is not None) for one in fit}
+    return {one.person_id: _invitation(one, judged) for one in fit}
 
 
-def _invitation(verdict: Verdict, judged: _Judged, *, by_mail: bool) -> store.Invited:
-    due = judged.schedule.of(verdict.person_id) if by_mail else judged.now
+def _invitation(verdict: Verdict, judged: _Judged) -> store.Invited:
+    due = judged.schedule.of(verdict.person_id) if judged.by_mail else judged.now
     return store.Invited(f"invitation-{secrets.token_hex(12)}", verdict.person_id, verdict.account_id, due)
 
 
@@ -181,20 +227,16 @@ def _sent(tenant: int, survey_id: str, now: datetime, one: store.Invited) -> fac
 
 
 def _answer(
-    order: _Order,
     judged: _Judged,
     chosen: Mapping[str, store.Invited],
     links: Mapping[str, Mapping[str, str]],
     status: str,
 ) -> dict[str, Any]:
-    by_mail = order.sender is not None
-    items = [
-        _item(one, status, chosen.get(one.person_id), links, judged.schedule if by_mail else None)
-        for one in judged.verdicts
-    ]
+    schedule = judged.schedule if judged.by_mail else None
+    items = [_item(one, status, chosen.get(one.person_id), links, schedule) for one in judged.verdicts]
     reasons = Counter(one.reason for one in judged.verdicts if one.reason is not None)
     counts = {status: sum(one.reason is None for one in judged.verdicts), "skipped": reasons.total()}
-    return {"items": items, "delivery": "mail" if by_mail else "link", "counts": counts, "reasons": dict(reasons)}
+    return {"items": items, "delivery": judged.delivery, "counts": counts, "reasons": dict(reasons)}
 
 
 def _item(

@@ -31,10 +31,12 @@ _INVITED: Final = """
 SELECT person_id, invitation_id FROM nps.invitation
 WHERE tenant = $1 AND survey_id = $2 AND person_id = ANY($3::text[])
 """
-# What bounced reached nobody; what waits counts from when it will leave.
+# What bounced reached nobody, unless it was answered all the same; what waits counts from when it will leave.
 _LAST_SENT: Final = """
-SELECT person_id, max(coalesce(sent_at, due_at)) FROM nps.invitation
-WHERE tenant = $1 AND person_id = ANY($2::text[]) AND state IN ('waiting', 'sent') GROUP BY person_id
+SELECT person_id, max(coalesce(sent_at, due_at)) FROM nps.invitation i
+WHERE tenant = $1 AND person_id = ANY($2::text[]) AND (state IN ('waiting', 'sent') OR EXISTS (
+  SELECT 1 FROM nps.answer a WHERE a.tenant = $1 AND a.invitation_id = i.invitation_id))
+GROUP BY person_id
 """
 _OPTED_OUT: Final = "SELECT person_id FROM nps.opt_out WHERE tenant = $1 AND person_id = ANY($2::text[])"
 _INVITE: Final = """
@@ -72,7 +74,7 @@ class Link(NamedTuple):
 
 
 class Invited(NamedTuple):
-    """One invitation to be stored; `due_at`: when it leaves, for a link handed out now."""
+    """One invitation to be stored; `due_at`: when its mail leaves; without one, now."""
 
     invitation_id: str
     person_id: str
@@ -124,7 +126,7 @@ async def past_of(conn: Connection, tenant: int, survey_id: str, persons: Sequen
 async def insert_invitations(
     conn: Connection, tenant: int, survey_id: str, now: datetime, invited: Sequence[Invited], *, sent: bool
 ) -> None:
-    """Stores invitations: sent now, or waiting for their mail."""
+    """Stores invitations: sent now, since their links are handed out, or waiting for their mail."""
     state, sent_at = ("sent", now) if sent else ("waiting", None)
     columns = map(list, zip(*invited, strict=True))
     await conn.execute(_INVITE, tenant, survey_id, now, state, sent_at, *columns)

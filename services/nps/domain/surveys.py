@@ -33,8 +33,8 @@ OPEN_QUESTION: Final[Mapping[str, Text]] = {
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A person as scoring knows them: the account they belong to now, if any, and whether it is churned; `also` are
-    other ids of theirs."""
+    """A person as scoring knows them: the account they belong to now, if any, whether it is churned and which CSM owns
+    it; `also` are other ids of theirs."""
 
     person_id: str
     account_id: str | None
@@ -42,6 +42,7 @@ class Person:
     deactivated: bool
     churned: bool = False
     also: Sequence[str] = ()
+    csm_id: str | None = None
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -62,13 +63,14 @@ class Past:
 @dataclass(frozen=True, slots=True)
 class Terms:
     """By what persons are judged: the survey, its quiet days, when invitations would leave, whether churned accounts
-    are meant, and the share of those who could be invited that is."""
+    are meant, the share of those who could be invited that is, and the CSMs to whose accounts the asker is bound."""
 
     survey_id: str
     now: datetime
     quiet_days: int = 90
     churned_too: bool = False
     sample: float = 1.0
+    owners: Set[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +86,9 @@ class Verdict:
 
 def judge(wanted: Iterable[str], people: Mapping[str, Person], past: Past, terms: Terms) -> list[Verdict]:
     """One verdict a person, in the order asked, a person named twice once. The first reason that holds is told:
-    unknown_person, deactivated, account_churned, opted_out, already_invited (to this survey), no_email, bad_email,
-    quiet_period (less than `quiet_days` times 24 hours since the last invitation to any survey), not_sampled. Two ids
-    of one person are invited once."""
+    unknown_person, not_yours (of no account of `owners`), deactivated, account_churned, opted_out, already_invited (to
+    this survey), no_email, bad_email, quiet_period (less than `quiet_days` times 24 hours since the last invitation to
+    any survey), not_sampled. Two ids of one person are invited once."""
     verdicts: list[Verdict] = []
     taken: set[str] = set()
     for one in dict.fromkeys(wanted):
@@ -105,6 +107,7 @@ def _verdict(person_id: str, person: Person | None, past: Past, terms: Terms) ->
     sent = [past.last_sent[one] for one in person.ids if one in past.last_sent]
     earlier = next((past.invited[one] for one in person.ids if one in past.invited), None)
     reasons = (
+        ("not_yours", terms.owners is not None and person.csm_id not in terms.owners),
         ("deactivated", person.deactivated),
         ("account_churned", person.churned and not terms.churned_too),
         ("opted_out", not past.opted_out.isdisjoint(person.ids)),

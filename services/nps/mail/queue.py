@@ -49,9 +49,12 @@ UPDATE nps.mail SET state = $5, left_at = $6, problem = $7, email = '', leased_u
 """
 _SENT: Final = """
 UPDATE nps.invitation SET state = 'sent', sent_at = $3 WHERE tenant = $1 AND invitation_id = $2 AND state = 'waiting'
+RETURNING 1
 """
+# A link that was handed out stays so when its mail is dropped, and is taken back by a bounce.
 _STATE: Final = """
-UPDATE nps.invitation SET state = $3 WHERE tenant = $1 AND invitation_id = $2 AND state = 'waiting'
+UPDATE nps.invitation SET state = $3::text WHERE tenant = $1 AND invitation_id = $2
+AND (state = 'waiting' OR state = 'sent' AND $3::text = 'bounced')
 """
 _REMIND: Final = """
 INSERT INTO nps.mail (tenant, invitation_id, number, email, base, state, due_at)
@@ -127,9 +130,9 @@ async def end(conn: Connection, mail: Mail, state: str, at: datetime | None, pro
     return bool(await conn.fetchval(_END, *mail, state, at, problem))
 
 
-async def sent(conn: Connection, mail: Mail, at: datetime) -> None:
-    """The invitation's first mail has left."""
-    await conn.execute(_SENT, mail.tenant, mail.invitation_id, at)
+async def sent(conn: Connection, mail: Mail, at: datetime) -> bool:
+    """The invitation's first mail has left; False: it counted as sent before, its link was handed out."""
+    return bool(await conn.fetchval(_SENT, mail.tenant, mail.invitation_id, at))
 
 
 async def settle(conn: Connection, mail: Mail, state: str) -> None:

@@ -182,9 +182,8 @@ class Mailer:
         if mail.number < row["reminders"]:
             due = days_later(at, row["reminder_days"], zone(time_zone))
             await queue.remind(conn, mail, row["email"], row["base"], due)
-        if mail.number:
+        if mail.number or not await queue.sent(conn, mail, at):
             return None
-        await queue.sent(conn, mail, at)
         return _fact(facts.InvitationSent, mail, row, at)
 
     async def _bounced(self, conn: Connection, mail: Mail, row: Row, now: datetime, fate: Fate) -> facts.AnyFact | None:

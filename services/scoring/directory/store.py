@@ -30,7 +30,7 @@ same AS (
   SELECT o.person_id, array_agg(q.person_id ORDER BY q.person_id) AS also FROM one o
   JOIN scoring.person_key q ON q.tenant = $1 AND q.person = o.person AND q.person_id <> o.person_id GROUP BY 1)
 SELECT a.person_id, r.email, k.account_id, coalesce(h.gone, false) AS deactivated,
-       coalesce(s.churned, false) AS churned, b.also, coalesce(j.canonical, h.account) AS account
+       coalesce(s.churned, false) AS churned, s.csm_id, b.also, coalesce(j.canonical, h.account) AS account
 FROM asked a LEFT JOIN reached r USING (person_id) LEFT JOIN here h USING (person_id) LEFT JOIN same b USING (person_id)
 LEFT JOIN scoring.account_key k ON k.tenant = $1 AND k.account = h.account
 LEFT JOIN account_join j ON j.tenant = $1 AND j.account = h.account
@@ -52,8 +52,8 @@ ORDER BY k.person_id COLLATE "C" LIMIT $3
 
 
 async def people(conn: Connection, tenant: int, ids: Sequence[str]) -> list[dict[str, Any]]:
-    """`{person_id, email, account_id, deactivated, churned, also}` of those whom any fact names: `churned` speaks of
-    the account, `also` are the ids that are the same person's."""
+    """`{person_id, email, account_id, deactivated, churned, csm_id, also}` of those whom any fact names: `churned` and
+    `csm_id` speak of the account, `also` are the ids that are the same person's."""
     return [told(row) for row in await conn.fetch(_PEOPLE, tenant, ids)]
 
 
@@ -74,5 +74,5 @@ async def audience(
 
 def told(row: Mapping[str, Any]) -> dict[str, Any]:
     """A person as the answer shows them."""
-    plain = ("person_id", "email", "account_id", "deactivated", "churned")
+    plain = ("person_id", "email", "account_id", "deactivated", "churned", "csm_id")
     return {**{name: row[name] for name in plain}, "also": row["also"] or []}

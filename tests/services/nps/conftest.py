@@ -12,6 +12,7 @@ from services.nps.mail.worker import Mailer
 from services.nps.settings import NpsSettings
 from shared.tenancy import Keyring, new_key
 from tests.conftest import TestDatabase
+from tests.services.nps.mailbox import Mailbox, mail_server
 from tests.services.scoring.harness import House, TestTenant, open_house
 
 
@@ -59,12 +60,14 @@ class Post:
         tenant = await self.house.tenant(time_zone)
         return Desk(tenant, await self.door(tenant, kind))
 
-    async def door(self, tenant: TestTenant, kind: str, role: str | None = None) -> httpx2.AsyncClient:
+    async def door(
+        self, tenant: TestTenant, kind: str, role: str | None = None, csm_id: str | None = None
+    ) -> httpx2.AsyncClient:
         """A client with a key of that kind."""
         key = new_key(kind)
         await self.house.owner.execute(
-            "INSERT INTO access.key (key_id, tenant, kind, role, secret_hash) VALUES ($1, $2, $3, $4, $5)",
-            key.key_id, tenant.number, kind, role, key.secret_hash,
+            "INSERT INTO access.key (key_id, tenant, kind, role, csm_id, secret_hash) VALUES ($1, $2, $3, $4, $5, $6)",
+            key.key_id, tenant.number, kind, role, csm_id, key.secret_hash,
         )  # fmt: skip
         headers = {"authorization": f"Bearer {key.text}"}
         return httpx2.AsyncClient(transport=httpx2.ASGITransport(app=self.http), base_url="http://nps", headers=headers)
@@ -78,3 +81,10 @@ async def post(database: TestDatabase) -> AsyncIterator[Post]:
         settings = NpsSettings(import_bytes=200_000, import_rows=500)
         async with open_nps(settings, house.bus, house.database, keyring, house.clock, house.http) as service:
             yield Post(house, service.http, service.parts["mailer"])
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def box() -> AsyncIterator[Mailbox]:
+    """A mail server of its own for each test."""
+    async with mail_server() as opened:
+        yield opened

@@ -112,6 +112,68 @@ async def test_a_csm_asks_for_their_own(post: Post) -> None:
     assert [one["person_id"] for one in answer.json()["items"] if one["status"] == "eligible"] == ["a1", "a2"]
 
 
+async def csm_key(post: Post, desk: Desk, csm_id: str | None) -> Desk:
+    """The same tenant, asked with a key of role csm."""
+    return Desk(desk.tenant, await post.door(desk.tenant, "api", "csm", csm_id))
+
+
+def why(answer: dict[str, Any]) -> dict[str, str | None]:
+    """Why each person is not invited."""
+    return {one["person_id"]: one.get("reason") for one in answer["items"]}
+
+
+async def test_a_csm_invites_persons_of_their_own_accounts_only_and_a_manager_anyone(post: Post) -> None:
+    desk = await book(post)
+    await desk.tenant.tell(desk.tenant.person("free", None, email="free@x.example"))
+    ann, bob, survey = await csm_key(post, desk, "ann"), await csm_key(post, desk, "bob"), await made(desk)
+    named = ["a1", "b1", "g1", "free", "nobody"]
+    foreign = {"b1": "not_yours", "g1": "not_yours", "free": "not_yours", "nobody": "unknown_person"}
+    for dry in (True, False):
+        assert why(await chosen(ann, survey, dry=dry, person_ids=named)) == {"a1": None, **foreign}
+    assert await rows(desk, "nps.invitation") == 1
+    assert why(await chosen(bob, survey, person_ids=named)) == {
+        "a1": "not_yours", "b1": None, "g1": "account_churned", "free": "not_yours", "nobody": "unknown_person",
+    }  # fmt: skip
+    anyone = await chosen(desk, survey, person_ids=named)
+    assert why(anyone) == {
+        "a1": "already_invited", "b1": None, "g1": "account_churned", "free": None, "nobody": "unknown_person",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        ({}, ["a1", "a2"]),
+        ({"csm": ["me", "bob"]}, ["a1", "a2"]),
+        ({"csm": "bob"}, []),
+        ({"tier": ["low", "tech"]}, []),
+        ({"account_id": ["acme", "beta"]}, ["a1", "a2"]),
+    ],
+)
+async def test_a_csms_filter_ends_at_their_own_accounts(
+    post: Post, desk: Desk, choice: dict[str, Any], expected: list[str]
+) -> None:
+    ann, survey = await csm_key(post, desk, "ann"), await made(desk, name=f"own {choice}")
+    answer = await chosen(ann, survey, filter=choice)
+    assert [one["person_id"] for one in answer["items"] if one["status"] == "eligible"] == expected
+    assert set(why(answer)) <= {"a1", "a2", "mute", "odd"}
+
+
+async def test_a_key_of_role_csm_that_names_no_csm_owns_no_account(post: Post, desk: Desk) -> None:
+    lost, survey = await csm_key(post, desk, None), await made(desk, name="lost")
+    assert why(await chosen(lost, survey, person_ids=["a1"])) == {"a1": "not_yours"}
+    assert (await chosen(lost, survey, filter={}))["items"] == []
+
+
+async def test_persons_go_with_their_account_when_it_changes_hands(post: Post) -> None:
+    desk = await book(post)
+    ann, bob, survey = await csm_key(post, desk, "ann"), await csm_key(post, desk, "bob"), await made(desk)
+    post.house.clock.move(days=1)
+    await desk.tenant.tell(desk.tenant.account("acme", csm_id="bob"))
+    assert why(await chosen(ann, survey, person_ids=["a1"])) == {"a1": "not_yours"}
+    assert why(await chosen(bob, survey, person_ids=["a1"])) == {"a1": None}
+
+
 async def test_a_sample_is_the_same_whenever_it_is_drawn_and_grows_with_its_share(post: Post) -> None:
     desk = await manager(post)
     persons = [f"p{number}" for number in range(200)]

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from email.utils import parsedate_to_datetime
@@ -11,22 +10,14 @@ from typing import Any
 
 import httpx2
 import pytest
-import pytest_asyncio
 
 from services.nps.mail import worker
 from tests.services.nps.conftest import Desk, Post
-from tests.services.nps.mailbox import Mailbox, mail_server
+from tests.services.nps.mailbox import Mailbox
 from tests.services.nps.test_surveys import asked, known, made, manager, rows
 from tests.services.scoring.harness import stamp
 
 BRAND = {"name": {"ja": "元気クラウド", "en": "Genki Cloud"}}
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def box() -> AsyncIterator[Mailbox]:
-    """A mail server of its own for each test."""
-    async with mail_server() as opened:
-        yield opened
 
 
 async def sending(post: Post, box: Mailbox, **smtp: Any) -> Desk:
@@ -37,8 +28,8 @@ async def sending(post: Post, box: Mailbox, **smtp: Any) -> Desk:
 
 
 async def invited(desk: Desk, survey: dict[str, Any], *persons: str, **how: Any) -> dict[str, Any]:
-    """The answer to an invitation that must be taken."""
-    body = {"person_ids": persons, **how} if persons else how
+    """The answer to an invitation that must be taken; by mail alone, unless told otherwise."""
+    body = {"person_ids": persons, "delivery": "mail", **how}
     answer = await desk.client.post(f"/v1/surveys/{survey['survey_id']}/invitations", json=body)
     assert answer.status_code == 200, answer.text
     return answer.json()
@@ -187,7 +178,7 @@ async def test_sent_is_told_when_the_first_mail_left_and_not_when_it_was_ordered
     assert [row["email"] for row in kept] == [""]
 
 
-async def test_without_a_mail_server_links_are_handed_out_and_with_one_they_are_on_request(
+async def test_without_a_mail_server_links_are_handed_out_and_with_one_no_mail_is_sent_on_request(
     post: Post, box: Mailbox
 ) -> None:
     desk = await sending(post, box)
@@ -200,7 +191,8 @@ async def test_without_a_mail_server_links_are_handed_out_and_with_one_they_are_
     path = f"/v1/surveys/{survey['survey_id']}/invitations"
     refused = await desk.client.post(path, json={"person_ids": ["q"], "delivery": "mail"})
     assert (refused.status_code, refused.json()["code"]) == (409, "no_mail_server")
-    assert (await invited(desk, survey, "q"))["items"][0]["status"] == "invited"
+    without = await invited(desk, survey, "q", delivery=None)
+    assert (without["delivery"], without["items"][0]["status"]) == ("link", "invited")
     await posted(post)
     assert box.mails == []
 
