@@ -2,12 +2,15 @@
 
 import json
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
+from cyclopts import App
 
 from services.cli.compose import PORTS, SERVICES
+from services.cli.where import Where
 from tests.journeys.apart import COMPOSE
 
 SCHEMA = files("check_jsonschema") / "builtin_schemas/vendor/compose-spec.json"
@@ -76,3 +79,29 @@ def test_no_password_stands_in_the_file_and_the_log_forgets() -> None:
         assert service("ingest")["environment"][key] == f"${{{key}:?set it}}"
     assert service("kafka")["environment"]["KAFKA_LOG_RETENTION_HOURS"] == 7 * 24
     assert service("kafka")["environment"]["KAFKA_LOG_RETENTION_BYTES"] == 4 << 30
+
+
+FILES = {"GENKI_ISSUERS": "/run/genki/issuers.json", "GENKI_SMTP_SECRETS": "/run/genki/smtp.toml"}
+
+
+@pytest.mark.parametrize(("key", "inside"), FILES.items(), ids=FILES)
+def test_a_file_named_outside_is_mounted_where_the_services_look_and_unnamed_it_is_no_file(
+    key: str, inside: str
+) -> None:
+    mount = f"${{{key}:-/dev/null}}:{inside}:ro"
+    readers = SERVICES if key == "GENKI_ISSUERS" else ("nps",)  # passwords go where mails leave
+    assert {name for name in SERVICES if mount in service(name)["volumes"]} == set(readers)
+    for name in readers:
+        assert service(name)["environment"][key] == f"${{{key}:+{inside}}}"
+
+
+@pytest.mark.parametrize(("value", "named"), [("", None), ("/run/genki/issuers.json", "/run/genki/issuers.json")])
+def test_issuers_named_by_nothing_are_none(value: str, named: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = App(result_action="return_value")
+
+    @app.default
+    def told(*, where: Where | None = None) -> Path | None:
+        return None if where is None else where.issuers
+
+    monkeypatch.setenv("GENKI_ISSUERS", value)
+    assert app([]) == (None if named is None else Path(named))

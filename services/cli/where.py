@@ -1,14 +1,14 @@
 """Which Genki a command speaks of: its data folder, its database, its log, its clock."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
-from cyclopts import Parameter
+from cyclopts import Parameter, Token
 
 from services.cli.report import Refused
 from shared.clock import Clock
@@ -17,6 +17,10 @@ from shared.postgres import DatabaseSettings
 from shared.tokens import BadIssuers, Tokens, read_issuers
 
 _UNITS: Final = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
+
+
+def _file(_: Any, tokens: Sequence[Token]) -> Path | None:
+    return Path(tokens[0].value) if tokens[0].value else None  # a variable left empty names no file
 
 
 @Parameter(name="*")
@@ -32,7 +36,8 @@ class Where:
         str | None, Parameter(env_var="GENKI_KAFKA_BOOTSTRAP", help="Kafka as the log: host:port[,host:port].")
     ] = None
     issuers: Annotated[
-        Path | None, Parameter(env_var="GENKI_ISSUERS", help="Whose tokens are believed: a JSON file.")
+        Path | None,
+        Parameter(env_var="GENKI_ISSUERS", converter=_file, help="Whose tokens are believed: a JSON file."),
     ] = None
     app_password: Annotated[str | None, Parameter(env_var="GENKI_APP_PASSWORD", show=False)] = None
     worker_password: Annotated[str | None, Parameter(env_var="GENKI_WORKER_PASSWORD", show=False)] = None

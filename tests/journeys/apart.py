@@ -15,7 +15,7 @@ from tests.kafka_broker import free_port
 
 COMPOSE: Final[dict[str, Any]] = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))
 NAMES: Final = ("scoring", "ingest", "nps", "gateway")
-_SECRET: Final = re.compile(r"\$\{(\w+):[?-][^}]*\}")
+_SECRET: Final = re.compile(r"\$\{(\w+):[?+-][^}]*\}")
 
 
 @dataclass
