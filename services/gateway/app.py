@@ -19,7 +19,7 @@ from services.gateway.upstream import Inside, Outside, Upstream, state_of
 from shared.clock import Clock
 from shared.errors import MethodNotAllowed, NotFound, Unavailable
 from shared.http import ROUTE, Front, front
-from shared.http.health import OK, health_routes
+from shared.http.health import OK, health_routes, is_good
 from shared.postgres import Database
 from shared.service import Ready, Service
 from shared.tenancy import PRINCIPAL, Keyring, check, token_of
@@ -113,7 +113,8 @@ def _readiness(behind: Mapping[str, Upstream], database: Database) -> Ready:
         shared: dict[str, str] = {"database": found[0]["database"]}
         for states in found[1:]:
             for name, state in states.items():
-                if shared.get(name, OK) == OK:  # of two opinions on one dependency the worse one stands
+                held = shared.setdefault(name, state)
+                if is_good(held) and state != OK:  # of two opinions on one dependency the worse one stands
                     shared[name] = state
         return shared | {name: state_of(states) for name, states in zip(names, found[1:], strict=True)}
 

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from yarl import URL
 
 from shared.errors import REQUEST_ID, Unavailable
-from shared.http.health import OK, asked
+from shared.http.health import OK, asked, is_good
 from shared.service import Service
 from shared.tenancy import PRINCIPAL
 
@@ -266,5 +266,5 @@ async def _end(*tasks: asyncio.Future[None]) -> None:
 
 
 def state_of(found: Mapping[str, str]) -> str:
-    """One word for a service: "ok", or the first thing that is wrong with it."""
-    return next((f"{name}: {state}" for name, state in found.items() if state != OK), OK)
+    """One word for a service: "ok", or the first thing that keeps it from its work."""
+    return next((f"{name}: {state}" for name, state in found.items() if not is_good(state)), OK)

@@ -28,7 +28,7 @@ def health_routes(ready: Ready, clock: Clock) -> list[Route]:
 
     async def readyz(_request: Request) -> Response:
         found = await asked(ready)
-        good = all(state.partition(":")[0] == OK for state in found.values())
+        good = all(is_good(state) for state in found.values())
         return Json({"status": "ready" if good else "not ready", "dependencies": found}, 200 if good else 503)
 
     async def counted(_request: Request) -> Response:
@@ -36,6 +36,11 @@ def health_routes(ready: Ready, clock: Clock) -> list[Route]:
         return Response(metrics.exposition(), headers={"content-type": metrics.CONTENT_TYPE})
 
     return [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", counted)]
+
+
+def is_good(state: str) -> bool:
+    """Whether a dependency in this state keeps nothing from its work: "ok", or "ok: but …"."""
+    return state.partition(":")[0] == OK
 
 
 async def asked(ready: Ready) -> Mapping[str, str]:

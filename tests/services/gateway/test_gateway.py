@@ -76,6 +76,19 @@ async def test_readyz_names_each_dependency(client: httpx2.AsyncClient, behind: 
     assert (await client.get("/readyz")).json()["dependencies"]["database"] == "does not answer"
 
 
+async def test_a_service_that_works_on_without_a_dependency_keeps_the_gateway_ready(
+    client: httpx2.AsyncClient, behind: Behind
+) -> None:
+    behind.echoes["ingest"].state = "ok: Kafka is away, facts wait in the outbox"
+    answer = await client.get("/readyz")
+    told = answer.json()["dependencies"]
+    assert (answer.status_code, told["ingest"]) == (200, "ok")
+    assert told["bus"] == "ok: Kafka is away, facts wait in the outbox"
+    behind.echoes["scoring"].state = "does not answer"
+    answer = await client.get("/readyz")
+    assert (answer.status_code, answer.json()["dependencies"]["bus"]) == (503, "does not answer")
+
+
 @pytest.mark.parametrize("behind", ["outside"], indirect=True)  # in one process they live and die together
 async def test_a_service_away_is_a_503_and_the_others_answer_on(client: httpx2.AsyncClient, behind: Behind) -> None:
     await behind.hops["scoring"].aclose()
