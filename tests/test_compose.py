@@ -57,6 +57,11 @@ def test_whatever_stays_up_is_watched(name: str) -> None:
         assert f"http://127.0.0.1:{PORTS[name]}/readyz" in service(name)["healthcheck"]["test"][-1]
 
 
+def test_outside_are_the_gateway_the_event_door_and_the_mailbox_of_this_machine() -> None:
+    ports = {name: one["ports"] for name, one in COMPOSE["services"].items() if "ports" in one}
+    assert ports == {"ingest": ["8001:8001"], "gateway": ["8000:8000"], "mailpit": ["127.0.0.1:8025:8025"]}
+
+
 def test_the_services_start_after_the_migration_and_it_after_database_and_log() -> None:
     assert service("migrate")["depends_on"] == {
         name: {"condition": "service_healthy"} for name in ("postgres", "kafka")
