@@ -22,7 +22,6 @@ HOUSEKEEPING_EVERY: Final = 600.0
 LOG_DAYS: Final = 7
 USAGE_IDS_DAYS: Final = 31  # a usage id is told apart for 30 days
 EVENTS_KEPT: Final = timedelta(hours=24)  # of the stream
-TICK_LOCK: Final = 7_312
 
 _DUE: Final = "DELETE FROM due WHERE at <= $1 RETURNING tenant, at, kind, key"
 _MARK: Final = f"""

@@ -6,7 +6,6 @@ from typing import Final
 
 from services.scoring.talking.words import day_ja
 
-LANGS: Final = ("ja", "en")
 WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     "ja": {
         "title": "ご利用レポート",
