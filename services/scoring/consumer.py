@@ -28,6 +28,7 @@ YIELD_EVERY: Final = 1_000  # facts decoded before other tasks get a turn
 FEW_FACTS: Final = 500  # a batch below this is followed by the rest of a pause:
 PACE: Final = 0.1  # seconds between the starts of small batches; a transaction costs as much for one fact as for fifty
 TELL_EVERY: Final = 1.0  # seconds between two words to the lag tools
+COMPARE_EVERY: Final = 1.0  # seconds between two looks at the stored positions while nothing comes
 DEAD_RUN: Final = 100  # dead lines of one batch beyond which, when they are most of it, we stop: a bad deploy
 BACKOFF: Final = (0.1, 0.5, 1, 2, 5, 5, 10)
 _TRANSIENT: Final = (
@@ -58,7 +59,8 @@ class FoldLoop:
         self._next: dict[Place, int] = {}
         self._sought: set[Place] = set()
         self._untold: dict[Place, int] = {}
-        self._told_at = float("-inf")
+        self._told_at = self._compared_at = float("-inf")
+        self._lost = False
 
     async def run(self) -> None:
         """Until cancelled. Raises BusBroken when a person must look."""
@@ -79,20 +81,19 @@ class FoldLoop:
                 return await work()
             except _TRANSIENT as problem:
                 log.warning("fold_waits", reason=f"{type(problem).__name__}: {problem}"[:300], attempt=attempt)
-                self._rewind()
+                self._lost = True
                 await asyncio.sleep(BACKOFF[min(attempt, len(BACKOFF) - 1)])
                 attempt += 1
 
-    def _rewind(self) -> None:
-        """After a failed step everything fetched is read again: what the database holds decides."""
-        for place, offset in self._next.items():
-            self._consumer.seek(place, offset)
-
     async def step(self, wait: float = 0.25) -> int:
         """One fetch and its transaction; how many facts, repeats too. 0 when nothing waited."""
+        if self._lost:  # after a failed step what the database holds decides, not what we remember
+            await self._seek_stored(set(self._next))
+            self._lost = False
         records = await self._in_order(await self._consumer.fetch(self._max_facts, wait))
         if not records:
             await self._tell({})
+            await self._compare()
             return 0
         batch = await self._decode(records)
         if too_many_dead(batch):
@@ -139,6 +140,17 @@ class FoldLoop:
         for place, offset in (await self._positions(places)).items():
             self._next[place] = offset
             self._consumer.seek(place, offset)
+
+    async def _compare(self) -> None:
+        """While nothing comes: a database that a crash set back asks again for what its last commits had."""
+        now = asyncio.get_running_loop().time()
+        if now - self._compared_at < COMPARE_EVERY or not self._next:
+            return
+        self._compared_at = now
+        stored = await self._positions(set(self._next))
+        if any(stored[place] != offset for place, offset in self._next.items()):
+            log.warning("positions_set_back")
+            self._lost = True
 
     async def _decode(self, records: Sequence[Record]) -> Batch:
         batch = Batch(records)

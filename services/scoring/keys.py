@@ -37,14 +37,16 @@ class KeyMap:
 
     async def _load(self, missing: list[Id]) -> None:
         tenants = sorted({tenant for tenant, _ in missing})
-        # Not durable by itself: the batch that uses the keys commits later, and the log's order keeps theirs before it.
-        async with tenant_transaction(self._pool, *tenants, durable=False) as conn:
+        found: dict[Id, int] = {}
+        # Durable, and remembered only then: a key that a crash takes back must never be used, another would get it.
+        async with tenant_transaction(self._pool, *tenants) as conn:
             for statement in (self._find, self._add, self._find):
-                rest = [one for one in missing if one not in self._cache]
+                rest = [one for one in missing if one not in found]
                 if not rest:
-                    return
+                    break
                 rows = await conn.fetch(statement, [tenant for tenant, _ in rest], [text for _, text in rest])
-                self._cache.update({(row[0], row[1]): row[2] for row in rows})
+                found.update({(row[0], row[1]): row[2] for row in rows})
+        self._cache.update(found)
 
 
 class Keys:

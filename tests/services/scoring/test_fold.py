@@ -183,6 +183,27 @@ async def test_a_line_that_no_table_can_hold_goes_to_the_dead_letters_and_the_re
     assert [letter["line"] for letter in letters if letter["topic"] == "genki.usage.v1"][-6:] == [0, 1, 2, 3, 4, 5]
 
 
+async def test_text_about_nul_is_text(house: House) -> None:
+    tenant = await house.tenant()
+    odd = [tenant.usage("ada", D, "a", event=event) for event in ("see \\u0000", "\\\\u0000", "a\\b")]
+    await tenant.tell(*odd)
+    assert sum(row[5] for row in (await dump(house.owner, tenant.number))["usage"]) == 3
+
+
+async def test_positions_that_a_crash_of_the_database_set_back_are_seen_while_nothing_comes(house: House) -> None:
+    tenant = await house.tenant()
+    await tenant.tell(tenant.usage("ada", D, "a"))
+    place = ("genki.usage.v1", facts.partition(tenant.number, "ada", PARTITIONS))
+    end = (await house.bus.ends([place[0]]))[place]
+    await house.owner.execute("UPDATE bus.position SET next = $1 WHERE topic = $2 AND part = $3", end - 1, *place)
+    house.fold._compared_at = float("-inf")
+    for _ in range(3):
+        await house.fold.step(0)
+    stored = await house.owner.fetchval("SELECT next FROM bus.position WHERE topic = $1 AND part = $2", *place)
+    assert stored == end
+    assert [row[5] for row in (await dump(house.owner, tenant.number))["usage"]] == [1]
+
+
 async def test_mostly_dead_batches_stop_the_consumer_and_leave_the_dead_letters_alone(house: House) -> None:
     part = facts.partition(0, "x", PARTITIONS)
     before = await house.bus.ends(["genki.dead.v1"])
