@@ -41,7 +41,18 @@ def _text(summary: Mapping[str, Any]) -> str:
     text = _encoder.encode(summary)
     if len(text) > MOST:
         text = _encoder.encode({name: _names(value) for name, value in summary.items()})
-    return text.decode().replace("\\u0000", "")  # no table keeps NUL
+    if rb"\u0000" in text:
+        text = _encoder.encode(_storable(msgspec.json.decode(text)))
+    return text.decode()
+
+
+def _storable(value: Any) -> Any:
+    """The value without NUL, which no table keeps."""
+    if isinstance(value, dict):
+        return {_storable(name): _storable(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_storable(part) for part in value]
+    return value.replace("\0", "") if isinstance(value, str) else value
 
 
 def _names(value: Any) -> Any:

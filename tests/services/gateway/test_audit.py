@@ -184,6 +184,15 @@ async def test_as_of_shows_the_log_as_it_stood(office: Office) -> None:
     assert (await office.ask("GET", "/v1/audit?as_of=2999-01-01")).status_code == 422
 
 
+async def test_nul_goes_and_text_that_only_looks_like_it_stays(office: Office) -> None:
+    asker = Principal(office.tenant, office.number, "api", "admin", None, "Asia/Tokyo", "JPY", key_id="K")
+    told = {"note": "a\0b", "path": "c:\\u0000", "after": {"k\0": ["\\\0", 1.5]}}
+    async with tenant_transaction(office.db.app, office.tenant) as conn:
+        await record(conn, asker, datetime.now(UTC), "thing.change", "t", **told)
+    [row] = await office.rows()
+    assert row["summary"] == {"note": "ab", "path": "c:\\u0000", "after": {"k": ["\\", 1.5]}}
+
+
 async def test_a_summary_too_long_keeps_its_names(office: Office) -> None:
     asker = Principal(office.tenant, office.number, "api", "admin", None, "Asia/Tokyo", "JPY", key_id="K")
     told = {"after": {"value_features": "x" * MOST, "tenure": {}}, "version": 7, "note": "y"}
