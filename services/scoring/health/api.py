@@ -14,6 +14,7 @@ from services.scoring.accounts import store
 from services.scoring.accounts.answers import utc
 from services.scoring.accounts.api import AsOf
 from services.scoring.accounts.known import known_account
+from services.scoring.accounts.own import own_only
 from services.scoring.accounts.shapes import HealthAnswer
 from services.scoring.asof import Desk, Question, past
 from services.scoring.facts.read import Reader
@@ -123,7 +124,7 @@ def _overrides(routes: APIRouter, desk: Desk) -> None:
     @routes.post(path, status_code=201, response_model=OverrideShown, summary="Set the band by hand")
     async def give(account_id: str, asker: Works, wish: OverrideWish) -> Response:
         """Lists, filters and the summary use this band from now on until `expires_at`; `score` and `band` stay the
-        computed ones. One that holds already ends. 409 for a churned account."""
+        computed ones. One that holds already ends. A CSM may do it for own accounts. 409 for a churned account."""
         now = desk.clock.now()
         row, today = await _to_override(desk, asker, account_id)
         given = _given(wish, asker, now)
@@ -136,7 +137,8 @@ def _overrides(routes: APIRouter, desk: Desk) -> None:
 
     @routes.delete(path, response_model=OverrideShown, summary="End the manual band")
     async def end(account_id: str, asker: Works) -> Response:
-        """The computed band counts again at once; the manual one stays in the history. 404 where none holds."""
+        """The computed band counts again at once; the manual one stays in the history. A CSM may do it for own
+        accounts. 404 where none holds."""
         now = desk.clock.now()
         row, today = await _to_override(desk, asker, account_id)
         async with tenant_transaction(desk.database.worker, asker.tenant) as conn:
@@ -154,6 +156,7 @@ async def _to_override(desk: Desk, asker: Principal, account_id: str) -> tuple[M
         row = await store.one(question, account_id)
         if row is None:
             raise NotFound
+        own_only(asker, row["csm_id"])
         if row["churned"]:
             raise ChurnedAccount
         return row, question.day

@@ -11,6 +11,7 @@ from fastapi.responses import Response
 from services.scoring.accounts import store as accounts
 from services.scoring.accounts.answers import contact, money, planned, utc
 from services.scoring.accounts.api import AsOf, Cursor, Limit, asked_csms
+from services.scoring.accounts.own import own_only
 from services.scoring.asof import Desk, Question
 from services.scoring.coverage import worklist
 from services.scoring.coverage.worklist import as_item
@@ -59,12 +60,13 @@ def keep_routes(desk: Desk) -> APIRouter:
     )
     async def name_reason(account_id: str, asker: Annotated[Principal, worker], wish: ReasonWish) -> Response:
         """Says why an uncovered account of the keep list is not reached. It counts until the account is reached, or
-        another reason is named. 409 where there is nothing to explain."""
+        another reason is named. A CSM names it for own accounts. 409 where there is nothing to explain."""
         now = desk.clock.now()
         async with desk.question(asker) as question:
             row = await accounts.one(question, account_id)
         if row is None:
             raise NotFound
+        own_only(asker, row["csm_id"])
         if row["priority"] != PRIORITY or row["covered"] is not False:
             raise NothingToExplain
         return Json(await _name(desk, asker, row, wish.reason, now), 201)

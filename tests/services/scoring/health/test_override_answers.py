@@ -116,6 +116,21 @@ async def test_it_ends_by_itself_without_any_fact(house: House):
     assert await recount(house.owner, tenant.number) == await counted(tenant)
 
 
+async def test_a_csm_sets_and_ends_it_for_own_accounts_only(house: House):
+    tenant = await red(house)
+    wish = {"band": "green", "reason": "x", "expires_at": stamp(house.clock.now() + timedelta(days=3))}
+    other = OVERRIDE.replace("/a/", "/b/")  # nobody owns b
+    strange = OVERRIDE.replace("/a/", "/none/")
+    refused = [(OVERRIDE, "ken", 403), (OVERRIDE, None, 403), (other, None, 403), (strange, None, 404)]
+    for path, csm_id, status in refused:
+        for method, body in (("POST", wish), ("DELETE", None)):
+            answer = await tenant.call(method, path, body, role="csm", csm_id=csm_id)
+            assert (method, path, csm_id, answer.status_code) == (method, path, csm_id, status)
+    assert (await give(tenant)).status_code == 201
+    assert (await tenant.call("DELETE", OVERRIDE, role="csm", csm_id="ken")).status_code == 403
+    assert (await tenant.call("DELETE", OVERRIDE, role="csm", csm_id="hana")).status_code == 200
+
+
 async def test_ended_by_hand_it_stays_in_the_past(house: House):
     tenant = await red(house)
     await give(tenant)

@@ -97,7 +97,7 @@ async def test_live_is_recomputed_and_an_earlier_t_shows_who_was_uncovered_then(
     assert states["cold"] == ("uncovered", None)  # named later
 
 
-async def named(tenant: TestTenant, account: str, reason: str, role: str = "csm", csm_id: str | None = None) -> Any:
+async def named(tenant: TestTenant, account: str, reason: str, role: str = "manager", csm_id: str | None = None) -> Any:
     return await tenant.call("POST", f"/v1/keep-list/{account}/reason", {"reason": reason}, role=role, csm_id=csm_id)
 
 
@@ -117,6 +117,16 @@ async def test_a_reason_is_only_for_what_needs_one_and_only_from_those_who_work(
         "SELECT action, target, summary FROM access.audit WHERE tenant = $1 AND action LIKE 'keep%'", tenant.number
     )
     assert (row["action"], row["target"], "because" in row["summary"]) == ("keep_reason.create", "cold", False)
+
+
+async def test_a_csm_names_reasons_of_own_accounts_only(house: House):
+    tenant = await filled(house)
+    for account, csm_id, status in (
+        ("cold", "ken", 403), ("cold", None, 403), ("fresh", "ken", 403), ("orphan", "hana", 403),
+        ("orphan", None, 403), ("nobody", "ken", 404), ("cold", "hana", 201),
+    ):  # fmt: skip
+        answer = await named(tenant, account, "x", "csm", csm_id)
+        assert (account, csm_id, answer.status_code) == (account, csm_id, status)
 
 
 async def test_states_csms_and_pages(house: House):
