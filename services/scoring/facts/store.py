@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from shared.postgres import Connection
 
+_BYTES: Final = ' COLLATE "C"'
 ARRAY_CELLS: Final = 4_000  # rows × columns up to which arrays are at least as fast as COPY
 
 
@@ -41,7 +42,7 @@ class Target:
     @cached_property
     def from_arrays(self) -> str:
         """The merge of one array per column."""
-        kinds = (kind.removesuffix(' COLLATE "C"') for _, kind in self.columns)
+        kinds = (kind.removesuffix(_BYTES) for _, kind in self.columns)
         arrays = ", ".join(f"${index}::{kind}[]" for index, kind in enumerate(kinds, 1))
         return self._insert(f"unnest({arrays}) AS w({', '.join(self.names)})")
 
@@ -51,8 +52,13 @@ class Target:
         return self._insert(self.temp)
 
     def _insert(self, source: str) -> str:
-        names, order = ", ".join(self.names), ", ".join(str(index) for index in range(1, self.keys + 1))
+        names, order = ", ".join(self.names), ", ".join(_sorted(*column) for column in self.columns[: self.keys])
         return f"INSERT INTO {self.table} ({names}) SELECT {names} FROM {source} ORDER BY {order} {self.conflict}"
+
+
+def _sorted(name: str, kind: str) -> str:
+    """A key column as rows are ordered by it: arrays carry no collation, so it is said here for either source."""
+    return name + _BYTES if kind.endswith(_BYTES) else name
 
 
 def columns(text: str) -> tuple[tuple[str, str], ...]:

@@ -31,7 +31,7 @@ _PAGE: Final = (
     + " AND (r.created_at, r.review_id) < ($2, $3) ORDER BY r.created_at DESC, r.review_id DESC LIMIT $4"
 )
 _TOTAL: Final = select(func.count()).select_from(TierReview).where(col(TierReview.tenant) == bindparam("tenant"))
-LOCK: Final = 7_314  # advisory lock class, key = tenant: publications of one tenant take turns
+LOCK: Final = 7_315  # advisory lock class, key = tenant: publications of one tenant take turns
 _LOCK: Final = "SELECT pg_advisory_xact_lock($1, $2)"
 # A running number, so that of two policies published in one instant the later one holds too.
 _NEXT_ID: Final = select(func.lpad(cast(func.count() + 1, Text), 9, "0")).select_from(TierPolicy)
