@@ -82,7 +82,7 @@ class Relay:
 
     async def _as_the_only_one(self) -> None:
         async with connection(self._pool) as conn:
-            if not await conn.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):
+            if not await _lock(conn):
                 return
             try:
                 while True:
@@ -99,6 +99,15 @@ class Relay:
             await self._bus.publish([_record(row) for row in rows], self._timeout)
             await conn.execute(_SHIPPED, [row["seq"] for row in rows])
         return len(rows)
+
+
+async def _lock(conn: Connection) -> bool:
+    """Whether the lock is ours. Who cannot tell ends the connection: in its pool it would hold the lock for good."""
+    try:
+        return bool(await conn.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK))
+    except BaseException:
+        conn.terminate()
+        raise
 
 
 async def _unlock(conn: Connection) -> None:

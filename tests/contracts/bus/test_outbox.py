@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import asyncpg
 import pytest_asyncio
@@ -141,3 +142,35 @@ async def test_a_relay_that_dies_leaves_its_turn_to_the_next(pool: asyncpg.Pool,
     async with at_work(Relay(broker_bus, pool)):
         await gone(pool)
     assert "i40" in await ids_on(broker_bus, 99)
+
+
+class Deaf(asyncpg.Connection):
+    """A connection that loses the answer to its question for the lock."""
+
+    async def fetchval(self, query: str, *args: Any, **more: Any) -> Any:
+        """The server has done what was asked, and nobody hears of it."""
+        found = await super().fetchval(query, *args, **more)
+        if "lock" in query:
+            assert found is True
+            raise TimeoutError
+        return found
+
+
+async def test_a_relay_that_does_not_know_whether_it_has_the_lock_keeps_no_connection_with_it(
+    database: TestDatabase, pool: asyncpg.Pool
+) -> None:
+    bus = PostgresBus(pool, PARTITIONS)
+    taken = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 7300020"
+    async with asyncpg.create_pool(
+        database.worker_dsn, min_size=1, max_size=1, connection_class=Deaf, reset=nothing
+    ) as deaf:
+        async with at_work(Relay(bus, deaf)):
+            await asyncio.sleep(0.3)
+        deadline = asyncio.get_running_loop().time() + 5
+        while await pool.fetchval(taken):
+            assert asyncio.get_running_loop().time() < deadline
+            await asyncio.sleep(0.05)
+
+
+async def nothing(_: Any) -> None:
+    """As the services' pools: a connection comes back as it is."""
