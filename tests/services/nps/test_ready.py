@@ -32,7 +32,7 @@ class Closed(PostgresBus):
 
 
 @pytest.mark.parametrize(("kafka", "ready"), [(True, True), (False, False)])
-async def test_only_a_log_in_the_database_takes_them_out_of_service(post: Post, kafka: bool, ready: bool) -> None:  # noqa: FBT001
+async def test_only_a_log_in_the_database_takes_them_out_of_service(post: Post, kafka: bool, ready: bool) -> None:
     house = post.house
     bus: Any = Away() if kafka else Closed(house.database.worker, 4)
     keyring = Keyring(house.database, house.clock)
