@@ -9,7 +9,7 @@ import msgspec
 from services.scoring.account import AccountAt, Moment
 from services.scoring.accounts.answers import money
 from services.scoring.accounts.store import one
-from services.scoring.asof import Question, TooManyAccounts, amounts_at, past
+from services.scoring.asof import Question, amounts_at, past
 from services.scoring.assessment import Assessment, Rulebook, assess
 from services.scoring.facts.read import CONTRACT_STANDS, Reader
 from services.scoring.health.rules import entitled
@@ -186,22 +186,23 @@ async def _since(
     moment = question.terms.moment(last.at)
     then = (await Reader(question.conn, question.terms, moment).accounts([account]))[account]
     was = assess(then, moment, await _rules_then(question, moment))
-    currency = question.terms.settings.currency
-    changes = changed(_watched(was, then, currency), _watched(now, seen, currency))
+    currency, decided = question.terms.settings.currency, question.terms.published(moment.day) is not None
+    changes = changed(_watched(was, then, currency, decided), _watched(now, seen, currency, decided))
     return Since(last.at, day, last.channel, changes, responses or 0, contracts or 0)
 
 
 async def _rules_then(question: Question, moment: Moment) -> Rulebook:
-    """Of a very large tenant without published amounts those of now stand in: the live route must not scan it."""
-    try:
-        return question.terms.rules(await amounts_at(question.conn, question.terms, moment))
-    except TooManyAccounts:
-        if question.live:
-            return _live_rules(question)
-        raise
+    """Where nothing is published by then the amounts of T stand in: a live answer scans no tenant."""
+    published = question.terms.published(moment.day)
+    if published is not None:
+        return question.terms.rules(published)
+    if question.live:
+        return _live_rules(question)
+    return question.terms.rules(await amounts_at(question.conn, question.terms, question.moment))
 
 
-def _watched(found: Assessment, seen: AccountAt, currency: str) -> dict[str, Any]:
+def _watched(found: Assessment, seen: AccountAt, currency: str, decided: bool) -> dict[str, Any]:
+    """`decided`: the tier rested on published amounts; as on the timeline, a provisional one is no change."""
     return {
         "score": found.score,
         "effective_band": found.effective_band,
@@ -209,7 +210,7 @@ def _watched(found: Assessment, seen: AccountAt, currency: str) -> dict[str, Any
         "ids": found.ids,
         "seats": seen.attributes.get("seats"),
         "acv": money(found.acv, currency),
-        "tier": found.tier,
+        "tier": found.tier if decided else None,
         "status": found.status,
         "csm_id": found.csm_id,
         "renewal_on": found.renewal_on,

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from services.scoring.facts.read import Reader
 from services.scoring.talking.shapes import TalkingPoints
 from shared import facts
 from tests.services.scoring.builders import TODAY, at
@@ -96,6 +97,31 @@ async def test_since_the_last_contact_is_what_both_moments_answer(filled: TestTe
     assert {one["what"]: (one["was"], one["now"]) for one in since["changes"]} == expected
     assert expected["acv"] == ("1000", "1500")
     assert expected["csm_id"] == ("hana", "ken")
+
+
+async def test_a_tier_is_a_change_under_published_amounts_only_and_a_live_agenda_never_reads_every_account(
+    house: House, monkeypatch: pytest.MonkeyPatch
+):
+    tenant, path = await house.tenant(), "/v1/accounts/acme/talking-points"
+    await tenant.tell(
+        *(tenant.account(f"x{n}", at(ago(300)), customer_since=ago(300), acv="100") for n in range(9)),
+        tenant.account("acme", at(ago(300)), customer_since=ago(300), acv="1"),
+        tenant.contact("acme", ago(25)),
+        tenant.account("acme", at(ago(3)), acv="1000"),
+    )
+    for told in (await tenant.get(path), await tenant.past(path)):
+        changes = by_kind(told)["since_last_contact"]["figures"]["changes"]
+        assert [one["what"] for one in changes if one["what"] in ("acv", "tier")] == ["acv"]
+    with monkeypatch.context() as patched:
+        patched.delattr(Reader, "values")  # what reads them all
+        assert by_kind(await tenant.get(path))["since_last_contact"]["figures"]["changes"] == changes
+    found = (await tenant.call("POST", "/v1/tiers/reviews", {})).json()
+    wish = {"note": "x", "effective_from": str(ago(100)), "high_amount": "500", "low_amount": "50"}
+    assert (await tenant.call("POST", f"/v1/tiers/reviews/{found['id']}/publish", wish)).status_code == 200
+    await house.settle()
+    for told in (await tenant.get(path), await tenant.past(path)):
+        changes = by_kind(told)["since_last_contact"]["figures"]["changes"]
+        assert [(one["was"], one["now"]) for one in changes if one["what"] == "tier"] == [("tech", "high")]
 
 
 async def test_live_is_recomputed_and_an_earlier_t_knows_no_later_fact(filled: TestTenant):
