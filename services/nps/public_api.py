@@ -82,10 +82,12 @@ def _survey(routes: APIRouter, links: Links, pace: Pace) -> None:
         fields = fields_of(await request.body())
         lang = _language(request, next(iter(fields.get("lang", ())), None))
         reply = read_reply(fields)
+        sheet = await links.sheet(token)
+        if sheet is None:
+            return pages.nowhere_page()
         if isinstance(reply, Unfit):
-            sheet = await links.sheet(token)
-            return pages.nowhere_page() if sheet is None else pages.question_page(token, lang, sheet, None, reply)
-        await pace.step(token)
+            return pages.question_page(token, lang, sheet, None, reply)
+        await pace.step(token)  # of a link that leads somewhere: others take no memory
         if await links.answer(token, reply) is None:
             return pages.nowhere_page()
         return RedirectResponse(f"/s/{token}/thanks?lang={lang}", 303, pages.HEADERS)

@@ -315,3 +315,16 @@ async def test_an_answer_that_the_log_will_not_take_is_not_stored_either(post: P
         await owner.execute("ALTER TABLE bus.log DROP CONSTRAINT shut")
     assert (await one.send(score=9)).status_code == 303
     assert [version[1:] for version in await one.versions()] == [(9, None)]
+
+
+async def test_only_links_that_lead_somewhere_are_counted_and_the_rest_get_the_same_page_however_often(
+    post: Post,
+) -> None:
+    one = await guest(post)
+    nowhere = await one.http.get("/s/" + "x" * 32)
+    for _ in range(125):
+        answer = await one.http.post("/s/" + "y" * 32, data={"score": 9})
+        assert (answer.status_code, answer.content) == (nowhere.status_code, nowhere.content)
+    for _ in range(120):
+        assert (await one.http.post(one.link, data={"score": 9})).status_code == 303
+    assert (await one.http.post(one.link, data={"score": 9})).status_code == 429
