@@ -1,6 +1,6 @@
 """Routes of the account list and of one account."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Query
@@ -11,8 +11,9 @@ from services.scoring.accounts.answers import detail, detail_past, listed, liste
 from services.scoring.accounts.asked import COLUMNS, Asked
 from services.scoring.accounts.listing import After, live_page, past_list, past_page, total
 from services.scoring.accounts.search import folded
-from services.scoring.accounts.shapes import AccountDetail, AccountList
-from services.scoring.asof import MAX_ACCOUNTS, Desk, Question, past
+from services.scoring.accounts.shapes import AccountDetail, AccountItem, AccountList
+from services.scoring.accounts.sheet import CSV, Format, Sheet
+from services.scoring.asof import Desk, Question, past
 from services.scoring.matrix.rules import BANDS
 from shared.errors import NotFound
 from shared.http import Json, decode_cursor, encode_cursor, fingerprint, listing, parse_limit, parse_sort
@@ -34,9 +35,7 @@ Csms = Annotated[list[str] | None, Query(description="Accounts of this CSM; `me`
 Teams = Annotated[list[str] | None, Query(description="Accounts of this team.")]
 Words = Annotated[str | None, Query(max_length=200, description="How the name or the id begins, in any case or width.")]
 Sort = Annotated[str | None, Query(description="Any column of an item; with a minus before it descending.")]
-Format = Annotated[Literal["json", "csv"], Query(description="`csv`: every match, unless `limit` is given.")]
-_CSV: Final = {"content": {"text/csv": {"schema": {"type": "string"}}}}
-_CHUNK: Final = 2_000  # accounts of a sheet read at once
+_COLUMNS: Final = Sheet(AccountItem)
 
 
 def account_routes(desk: Desk) -> APIRouter:
@@ -44,7 +43,7 @@ def account_routes(desk: Desk) -> APIRouter:
     routes = APIRouter(tags=["accounts"])
     reader = Depends(require(Right.READ))
 
-    @routes.get("/v1/accounts", response_model=AccountList, responses={200: _CSV}, summary="The daily list")
+    @routes.get("/v1/accounts", response_model=AccountList, responses=CSV, summary="The daily list")
     async def accounts(
         asker: Annotated[Principal, reader], tier: Tiers = None, rank: Ranks = None, tenure: Tenures = None,
         band: Bands = None, csm: Csms = None, team: Teams = None, status: Statuses = None,
@@ -129,22 +128,16 @@ async def _page(question: Question, asked: Asked, after: After, size: int, stamp
 
 
 async def _sheet(question: Question, asked: Asked, after: After, size: int | None) -> Response:
-    currency, left = question.terms.settings.currency, MAX_ACCOUNTS if size is None else size
-    parts = [sheet.header()]
-    if not question.live:
-        rows, end = past_page(await past_list(question, asked), asked, after, left)
-        parts.append(sheet.lines(listed_past(one, currency) for one in rows))
-    else:
-        end = None
-        while left and (len(parts) == 1 or after is not None):
-            rows, after = await live_page(question, asked, after, min(left, _CHUNK))
-            parts.append(sheet.lines(listed(row, currency) for row in rows))
-            left -= len(rows)
-        end = after
-    if size is None and end is not None:
-        refuse("format", "too_many_accounts", f"A sheet holds at most {MAX_ACCOUNTS} accounts; choose some.")
-    name = f'attachment; filename="accounts-{question.day}.csv"'
-    return Response("".join(parts), media_type="text/csv", headers={"content-disposition": name})
+    currency = question.terms.settings.currency
+
+    async def read(place: After, most: int) -> tuple[Iterable[Mapping[str, Any]], int, After]:
+        if question.live:
+            rows, end = await live_page(question, asked, place, most)
+            return (listed(row, currency) for row in rows), len(rows), end
+        found, end = past_page(await past_list(question, asked), asked, place, most)
+        return (listed_past(one, currency) for one in found), len(found), end
+
+    return await sheet.answer(question, _COLUMNS, "accounts", after, size, read)
 
 
 async def _one(question: Question, account_id: str) -> dict[str, Any]:

@@ -7,12 +7,14 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 
+from services.scoring.accounts import sheet
 from services.scoring.accounts.api import AsOf, Cursor, Limit
+from services.scoring.accounts.sheet import CSV, Format, Sheet
 from services.scoring.asof import Desk, Question
 from services.scoring.coverage import answers, store, worklist
 from services.scoring.coverage.rules import SOON_DAYS
 from services.scoring.coverage.series import series
-from services.scoring.coverage.shapes import ContactRateAnswer, CoverageAnswer, CoverageSeries, Worklist
+from services.scoring.coverage.shapes import ContactRateAnswer, CoverageAnswer, CoverageSeries, WorkItem, Worklist
 from shared.clock import from_micros, to_micros
 from shared.http import Json, decode_cursor, encode_cursor, fingerprint, listing, parse_day, parse_limit
 from shared.http.params import refuse
@@ -21,6 +23,7 @@ from shared.tenancy import Principal, Right, require
 MAX_SERIES: Final = 400
 DEFAULT_SERIES: Final = 30
 MAX_WITHIN: Final = 3_650
+_COLUMNS: Final = Sheet(WorkItem, "currency")
 By = Annotated[Literal["tenant", "tier", "csm", "team", "rank"], Query(description="What the groups are.")]
 From = Annotated[str | None, Query(alias="from", description="The first day; 30 days in all when absent.")]
 To = Annotated[str | None, Query(description="The last day; the day of `as_of` when absent.")]
@@ -48,10 +51,10 @@ def coverage_routes(desk: Desk) -> APIRouter:
         async with desk.question(asker, as_of) as question:
             return Json(question.stamped({"items": await _series(question, *_period(question, first, to), by)}))
 
-    @routes.get("/v1/coverage/worklist", response_model=Worklist, summary="Whom to talk to next")
+    @routes.get("/v1/coverage/worklist", response_model=Worklist, responses=CSV, summary="Whom to talk to next")
     async def work(
-        asker: Annotated[Principal, reader], within_days: Within = None, limit: Limit = None, cursor: Cursor = None,
-        as_of: AsOf = None,
+        asker: Annotated[Principal, reader], within_days: Within = None, format: Format = "json",  # noqa: A002
+        limit: Limit = None, cursor: Cursor = None, as_of: AsOf = None,
     ) -> Response:  # fmt: skip
         """Accounts that are uncovered and those that fall out within so many days: by the day they fall or fell out,
         ACV high first, id. Who was never talked to is due since the start."""
@@ -59,6 +62,8 @@ def coverage_routes(desk: Desk) -> APIRouter:
         stamp = fingerprint("worklist", as_of, within)
         after = _after(decode_cursor(cursor, stamp, int, int, str))
         async with desk.question(asker, as_of) as question:
+            if format == "csv":
+                return await _sheet(question, within, after, size if limit else None)
             return Json(question.stamped(await _work(question, within, after, size, stamp)))
 
     @routes.get("/v1/contact-rate", response_model=ContactRateAnswer, summary="Who was ever talked to")
@@ -112,9 +117,25 @@ def _after(found: list[Any] | None) -> worklist.Place:
 
 
 async def _work(question: Question, within: int, after: worklist.Place, size: int, stamp: str) -> dict[str, Any]:
-    page, currency = await worklist.page(question, within, after, size), question.terms.settings.currency
-    tried = await worklist.attempts(question, page.items)
-    items = [answers.work(item, tried.get(item.account, 0), currency) for item in page.items]
+    items, page = await _items(question, within, after, size)
     due_at, *rest = page.items[-1].place if page.more else worklist.FIRST
     cursor = encode_cursor([to_micros(due_at), *rest], stamp) if page.more else None
-    return {"currency": currency, **listing(items, page.total, cursor)}
+    return {"currency": question.terms.settings.currency, **listing(items, page.total, cursor)}
+
+
+async def _items(
+    question: Question, within: int, after: worklist.Place, size: int
+) -> tuple[list[dict[str, Any]], worklist.Page]:
+    page, currency = await worklist.page(question, within, after, size), question.terms.settings.currency
+    tried = await worklist.attempts(question, page.items)
+    return [answers.work(item, tried.get(item.account, 0), currency) for item in page.items], page
+
+
+async def _sheet(question: Question, within: int, after: worklist.Place, size: int | None) -> Response:
+    currency = {"currency": question.terms.settings.currency}
+
+    async def read(place: worklist.Place, most: int) -> tuple[list[dict[str, Any]], int, worklist.Place | None]:
+        items, page = await _items(question, within, place, most)
+        return [item | currency for item in items], len(items), page.items[-1].place if page.more else None
+
+    return await sheet.answer(question, _COLUMNS, "worklist", after, size, read)

@@ -1,23 +1,25 @@
 """Routes of the keep list."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import structlog
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 
+from services.scoring.accounts import sheet
 from services.scoring.accounts import store as accounts
 from services.scoring.accounts.answers import contact, money, planned, utc
 from services.scoring.accounts.api import AsOf, Cursor, Limit, asked_csms
 from services.scoring.accounts.own import own_only
+from services.scoring.accounts.sheet import CSV, Format, Sheet
 from services.scoring.asof import Desk, Question
 from services.scoring.coverage import worklist
 from services.scoring.coverage.worklist import as_item
 from services.scoring.keep import store
 from services.scoring.keep.rules import PRIORITY, STATES, Situation, why
-from services.scoring.keep.shapes import KeepList, ReasonShown, ReasonWish
+from services.scoring.keep.shapes import KeepItem, KeepList, ReasonShown, ReasonWish
 from shared.audit import record
 from shared.errors import Conflict, NotFound
 from shared.http import Json, decode_cursor, encode_cursor, fingerprint, listing, parse_limit
@@ -28,6 +30,7 @@ from shared.tenancy import Principal, Right, require
 log = structlog.get_logger("genki.keep")
 States = Annotated[list[Literal["uncovered", "due", "covered"]] | None, Query(description="Twice means either.")]
 Csms = Annotated[list[str] | None, Query(description="Accounts of this CSM; `me` is the asker.")]
+_COLUMNS: Final = Sheet(KeepItem, "currency")
 
 
 class NothingToExplain(Conflict):
@@ -42,10 +45,10 @@ def keep_routes(desk: Desk) -> APIRouter:
     reader = Depends(require(Right.READ))
     worker = Depends(require(Right.WORK))
 
-    @routes.get("/v1/keep-list", response_model=KeepList, summary="The accounts to be kept first")
+    @routes.get("/v1/keep-list", response_model=KeepList, responses=CSV, summary="The accounts to be kept first")
     async def keep_list(
-        asker: Annotated[Principal, reader], state: States = None, csm: Csms = None, limit: Limit = None,
-        cursor: Cursor = None, as_of: AsOf = None,
+        asker: Annotated[Principal, reader], state: States = None, csm: Csms = None,
+        format: Format = "json", limit: Limit = None, cursor: Cursor = None, as_of: AsOf = None,  # noqa: A002
     ) -> Response:  # fmt: skip
         """Every account of priority High with its state; an uncovered one with what the facts say of it and the reason
         that somebody named. `states` and `without_reason` count all of the asked CSMs' accounts."""
@@ -53,6 +56,8 @@ def keep_routes(desk: Desk) -> APIRouter:
         size, stamp = parse_limit(limit), fingerprint("keep", as_of, chosen)
         after = _after(decode_cursor(cursor, stamp, int, int, str))
         async with desk.question(asker, as_of) as question:
+            if format == "csv":
+                return await _sheet(question, chosen, after, size if limit else None)
             return Json(question.stamped(await _answer(question, chosen, after, size, stamp)))
 
     @routes.post(
@@ -98,11 +103,9 @@ async def _answer(
 ) -> dict[str, Any]:
     currency = question.terms.settings.currency
     rows, counts, named = await store.page(question, chosen, after, size + 1)
-    page = rows[:size]
-    tried = await worklist.attempts(question, [as_item(row) for row in page])
-    last = page[-1] if len(rows) > size else None
-    cursor = encode_cursor([last["state"], last["acv_order"], last["account_id"]], stamp) if last else None
-    items = [_item(row, tried.get(row["account"], 0), currency) for row in page]
+    end = _end(rows, size)
+    cursor = encode_cursor(list(end), stamp) if end else None
+    items = await _items(question, rows[:size])
     total = sum(counts[state] for state in chosen.states)
     return {
         "currency": currency,
@@ -110,6 +113,30 @@ async def _answer(
         "without_reason": counts["uncovered"] - named,
         **listing(items, total, cursor, filtered=False),
     }
+
+
+def _end(rows: Sequence[Mapping[str, Any]], size: int) -> store.Place | None:
+    """Where a page of this size ends; None where nothing follows it."""
+    if len(rows) <= size:
+        return None
+    last = rows[size - 1]
+    return last["state"], last["acv_order"], last["account_id"]
+
+
+async def _items(question: Question, page: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    tried = await worklist.attempts(question, [as_item(row) for row in page])
+    return [_item(row, tried.get(row["account"], 0), question.terms.settings.currency) for row in page]
+
+
+async def _sheet(question: Question, chosen: store.Chosen, after: store.Place, size: int | None) -> Response:
+    currency = {"currency": question.terms.settings.currency}
+
+    async def read(place: store.Place, most: int) -> tuple[list[dict[str, Any]], int, store.Place | None]:
+        rows, _, _ = await store.page(question, chosen, place, most + 1)
+        items = await _items(question, rows[:most])
+        return [item | currency for item in items], len(items), _end(rows, most)
+
+    return await sheet.answer(question, _COLUMNS, "keep-list", after, size, read)
 
 
 def _item(row: Mapping[str, Any], attempts: int, currency: str) -> dict[str, Any]:
