@@ -10,6 +10,7 @@ from services.nps import survey_store as store
 from services.nps.domain.forms import Reply
 from services.nps.domain.surveys import OPEN_QUESTION, QUESTION, is_open
 from services.nps.links import SURVEY, UNSUBSCRIBE, token_hash
+from services.nps.mail import queue
 from shared import facts
 from shared.bus import Bus
 from shared.bus.outbox import announce, wake
@@ -69,10 +70,11 @@ class Links:
         link = await self._link(token, UNSUBSCRIBE)
         if link is None:
             return False
-        async with tenant_transaction(self._database.app, link.tenant) as conn:
+        async with tenant_transaction(self._database.worker, link.tenant) as conn:
             found = await store.invitation_of(conn, link)
             if found is not None:
                 await store.opt_out(conn, link.tenant, found["person_id"], self._clock.now())
+                await queue.drop(conn, *link)
         return found is not None
 
     async def _link(self, token: str, purpose: str) -> store.Link | None:

@@ -104,7 +104,7 @@ class Inviting:
         async with tenant_transaction(self._database.worker, asker.tenant) as conn:
             await store.take_turn(conn, asker.tenant)
             judged = await self._judged(conn, asker, order)
-            chosen = _chosen(judged)
+            chosen = _chosen(judged, order.people)
             told = {"invited": len(chosen), "delivery": judged.delivery}
             await record(conn, asker, judged.now, "survey.invite", asked.survey_id, **told)
             links = await self._kept(conn, asker, order, judged, chosen)  # the last: it writes on the log
@@ -205,17 +205,17 @@ def _in_time(verdict: Verdict, schedule: Schedule, closes_at: datetime | None) -
     return verdict
 
 
-def _chosen(judged: _Judged) -> dict[str, store.Invited]:
+def _chosen(judged: _Judged, people: Mapping[str, Person]) -> dict[str, store.Invited]:
     fit = [one for one in judged.verdicts if one.reason is None]
     if judged.by_answer and len(fit) > MAX_LINKS:
         detail = f"An answer holds at most {MAX_LINKS} links; these would be {len(fit)}."
         raise Invalid(errors=[Fault("/filter", "too_many_persons", detail)])
-    return {one.person_id: _invitation(one, judged) for one in fit}
+    return {one.person_id: _invitation(one, judged, people[one.person_id].also) for one in fit}
 
 
-def _invitation(verdict: Verdict, judged: _Judged) -> store.Invited:
+def _invitation(verdict: Verdict, judged: _Judged, also: Sequence[str]) -> store.Invited:
     due = judged.schedule.of(verdict.person_id) if judged.by_mail else judged.now
-    return store.Invited(f"invitation-{secrets.token_hex(12)}", verdict.person_id, verdict.account_id, due)
+    return store.Invited(f"invitation-{secrets.token_hex(12)}", verdict.person_id, verdict.account_id, due, also)
 
 
 def _sent(tenant: int, survey_id: str, now: datetime, one: store.Invited) -> facts.InvitationSent:

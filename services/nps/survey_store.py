@@ -40,8 +40,9 @@ GROUP BY person_id
 """
 _OPTED_OUT: Final = "SELECT person_id FROM nps.opt_out WHERE tenant = $1 AND person_id = ANY($2::text[])"
 _INVITE: Final = """
-INSERT INTO nps.invitation (tenant, survey_id, made_at, state, sent_at, invitation_id, person_id, account_id, due_at)
-SELECT $1, $2, $3, $4, $5, * FROM unnest($6::text[], $7::text[], $8::text[], $9::timestamptz[])
+INSERT INTO nps.invitation
+  (tenant, survey_id, made_at, state, sent_at, invitation_id, person_id, account_id, due_at, also)
+SELECT $1, $2, $3, $4, $5, * FROM unnest($6::text[], $7::text[], $8::text[], $9::timestamptz[], $10::jsonb[])
 """
 _TOKENS: Final = """
 INSERT INTO nps.token (tenant, invitation_id, purpose, hash)
@@ -74,12 +75,13 @@ class Link(NamedTuple):
 
 
 class Invited(NamedTuple):
-    """One invitation to be stored; `due_at`: when its mail leaves; without one, now."""
+    """One invitation to be stored; `due_at`: when its mail leaves; without one, now. `also`: the person's other ids."""
 
     invitation_id: str
     person_id: str
     account_id: str | None
     due_at: datetime
+    also: Sequence[str] = ()
 
 
 async def insert_survey(conn: Connection, tenant: int, survey: Mapping[str, Any]) -> bool:
@@ -128,7 +130,7 @@ async def insert_invitations(
 ) -> None:
     """Stores invitations: sent now, since their links are handed out, or waiting for their mail."""
     state, sent_at = ("sent", now) if sent else ("waiting", None)
-    columns = map(list, zip(*invited, strict=True))
+    columns = map(list, zip(*((*one[:-1], json.dumps(list(one.also))) for one in invited), strict=True))
     await conn.execute(_INVITE, tenant, survey_id, now, state, sent_at, *columns)
 
 

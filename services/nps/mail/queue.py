@@ -20,6 +20,7 @@ SELECT $1, $2, *, 0, 'waiting' FROM unnest($3::text[], $4::text[], $5::timestamp
 _TENANTS: Final = "SELECT tenant, tenant_id, time_zone FROM access.tenant"
 _DUE: Final = "SELECT DISTINCT tenant FROM nps.mail WHERE state = 'waiting' AND due_at <= $1 AND {free}"
 _FREE: Final = "(leased_until IS NULL OR leased_until <= $1)"
+_THEIRS: Final = "(o.person_id = i.person_id OR i.also ? o.person_id)"
 # Takes the next due mails for a while, with all that decides whether and how they leave.
 _LEASE: Final = f"""
 WITH due AS (
@@ -31,7 +32,7 @@ taken AS (
 SELECT t.invitation_id, t.number, t.email, t.base, t.attempts, t.handed_at, i.survey_id, i.person_id, i.account_id,
        i.sent_at, s.question, s.language, s.reminders, s.reminder_days, s.send_hours, s.closes_at, s.closed_at,
        a.at IS NOT NULL AS answered,
-       EXISTS (SELECT 1 FROM nps.opt_out o WHERE o.tenant = $2 AND o.person_id = i.person_id) AS opted_out
+       EXISTS (SELECT 1 FROM nps.opt_out o WHERE o.tenant = $2 AND {_THEIRS}) AS opted_out
 FROM taken t JOIN nps.invitation i ON i.tenant = $2 AND i.invitation_id = t.invitation_id
 JOIN nps.survey s ON s.tenant = $2 AND s.survey_id = i.survey_id
 LEFT JOIN nps.answer a ON a.tenant = $2 AND a.invitation_id = t.invitation_id
@@ -42,7 +43,28 @@ _POSTPONE: Final = f"""
 UPDATE nps.mail SET due_at = $5, problem = $6, leased_until = NULL, handed_at = NULL, attempts = attempts - $7
 WHERE {_MINE} RETURNING 1
 """
-_HAND: Final = f"UPDATE nps.mail SET handed_at = $5 WHERE {_MINE} AND handed_at IS NULL RETURNING 1"
+# What kept no mail back when it was taken is looked at again as it leaves.
+_HAND: Final = f"""
+UPDATE nps.mail SET handed_at = $5 WHERE {_MINE} AND handed_at IS NULL AND EXISTS (
+  SELECT 1 FROM nps.invitation i JOIN nps.survey s ON s.tenant = $1 AND s.survey_id = i.survey_id
+  WHERE i.tenant = $1 AND i.invitation_id = $2 AND s.closed_at IS NULL AND (s.closes_at IS NULL OR s.closes_at > $5)
+  AND NOT EXISTS (SELECT 1 FROM nps.answer a WHERE a.tenant = $1 AND a.invitation_id = $2)
+  AND NOT EXISTS (SELECT 1 FROM nps.opt_out o WHERE o.tenant = $1 AND {_THEIRS}))
+RETURNING 1
+"""
+# All that waits for the person of an invitation, under whichever of their ids as they were when invited.
+_DROP: Final = """
+WITH own AS (SELECT person_id, also FROM nps.invitation WHERE tenant = $1 AND invitation_id = $2),
+gone AS (
+  UPDATE nps.mail m SET state = 'dropped', problem = 'opted_out', email = '', leased_until = NULL
+  FROM nps.invitation i, own
+  WHERE m.tenant = $1 AND m.state = 'waiting' AND m.handed_at IS NULL
+  AND i.tenant = $1 AND i.invitation_id = m.invitation_id
+  AND (i.person_id = own.person_id OR own.also ? i.person_id OR i.also ? own.person_id)
+  RETURNING m.invitation_id)
+UPDATE nps.invitation SET state = 'dropped'
+WHERE tenant = $1 AND state = 'waiting' AND invitation_id IN (SELECT invitation_id FROM gone)
+"""
 # With its end the mail forgets its address.
 _END: Final = f"""
 UPDATE nps.mail SET state = $5, left_at = $6, problem = $7, email = '', leased_until = NULL WHERE {_MINE} RETURNING 1
@@ -121,8 +143,14 @@ async def postpone(
 
 
 async def hand(conn: Connection, mail: Mail, now: datetime) -> bool:
-    """From the commit on the mail counts as on its way and is never sent again; False: it is no longer ours."""
+    """From the commit on the mail counts as on its way and is never sent again; False: it is no longer ours, or may
+    not leave any more: then whoever takes it next says why."""
     return bool(await conn.fetchval(_HAND, *mail, now))
+
+
+async def drop(conn: Connection, tenant: int, invitation_id: str) -> None:
+    """Nothing that waits for the invitation's person leaves any more: they opted out."""
+    await conn.execute(_DROP, tenant, invitation_id)
 
 
 async def end(conn: Connection, mail: Mail, state: str, at: datetime | None, problem: str | None) -> bool:

@@ -12,6 +12,8 @@ import httpx2
 import pytest
 
 from services.nps.mail import worker
+from shared import facts
+from shared.clock import to_micros
 from tests.services.nps.conftest import Desk, Post
 from tests.services.nps.mailbox import Mailbox
 from tests.services.nps.test_surveys import asked, known, made, manager, rows
@@ -388,6 +390,60 @@ async def test_a_person_who_leaves_before_the_mail_is_due_gets_none(post: Post, 
     await posted(post)
     assert len(box.mails) == 1
     assert await states(desk, late) == {"p": ("dropped", [("dropped", "opted_out")])}
+
+
+@pytest.mark.parametrize("what", ["leaves", "answers", "closes"])
+async def test_what_changes_after_mails_were_taken_counts_for_those_that_have_not_left(
+    post: Post, box: Mailbox, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = await sending(post, box)
+    await known(desk, "a", "b")
+    survey = await made(desk)
+    await invited(desk, survey, "a", "b")
+    sql = {
+        "leaves": "INSERT INTO nps.opt_out (tenant, at, person_id) SELECT tenant, made_at, person_id FROM own",
+        "answers": "INSERT INTO nps.answer SELECT tenant, invitation_id, 'r', 1, made_at, 9, NULL FROM own",
+        "closes": "UPDATE nps.survey s SET closed_at = own.made_at FROM own WHERE s.tenant = own.tenant",
+    }[what]
+    own = "WITH own AS (SELECT * FROM nps.invitation WHERE tenant = $1 AND person_id = 'b') "
+    taken = post.mailer._send
+
+    async def meanwhile(*args: Any) -> None:
+        await post.house.owner.execute(own + sql, desk.tenant.number)
+        await taken(*args)
+
+    monkeypatch.setattr(post.mailer, "_send", meanwhile)
+    await posted(post)
+    assert box.letters("b@x.example") == []
+    assert len(box.mails) == (0 if what == "closes" else 1)
+    monkeypatch.undo()
+    post.house.clock.move(seconds=worker.LEASE.total_seconds())
+    await posted(post)
+    reason = {"leaves": "opted_out", "answers": "answered", "closes": "survey_closed"}[what]
+    assert (await states(desk, survey))["b"] == ("dropped", [("dropped", reason)])
+
+
+async def test_who_opts_out_has_no_mail_waiting_under_any_joined_id(post: Post, box: Mailbox) -> None:
+    desk = await sending(post, box)
+    await known(desk, "p", "old", "other")
+    early, late = await made(desk, name="Early", quiet_days=0), await made(desk, name="Late", quiet_days=0)
+    now = to_micros(post.house.clock.now())
+    join = facts.Alias(tenant=desk.tenant.number, id="j", received=now, person_id="p", previous_id="old", at=now)
+    await desk.tenant.tell(join)
+    await invited(desk, early, "p")
+    await posted(post)
+    tomorrow = (post.house.clock.now() + timedelta(days=1)).isoformat()
+    await invited(desk, late, "old", "other", send_at=tomorrow)
+    async with guest(post) as http:
+        assert (await http.post(box.letters()[0]["List-Unsubscribe"].strip("<>"))).status_code == 200
+    assert await states(desk, late) == {
+        "old": ("dropped", [("dropped", "opted_out")]),
+        "other": ("waiting", [("waiting", None)]),
+    }
+    kept = await post.house.owner.fetch(
+        "SELECT email FROM nps.mail WHERE tenant = $1 AND state = 'dropped'", desk.tenant.number
+    )
+    assert [row["email"] for row in kept] == [""]
 
 
 async def test_mails_leave_only_in_the_hours_of_the_tenants_zone(post: Post, box: Mailbox) -> None:

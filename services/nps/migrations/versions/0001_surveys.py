@@ -22,7 +22,7 @@ CREATE TABLE nps.survey (
 CREATE TABLE nps.invitation (
   tenant int NOT NULL, invitation_id text COLLATE "C" NOT NULL, survey_id text COLLATE "C" NOT NULL,
   person_id text COLLATE "C" NOT NULL, account_id text COLLATE "C", state text NOT NULL, made_at timestamptz NOT NULL,
-  due_at timestamptz NOT NULL, sent_at timestamptz, PRIMARY KEY (tenant, invitation_id),
+  due_at timestamptz NOT NULL, sent_at timestamptz, also jsonb NOT NULL, PRIMARY KEY (tenant, invitation_id),
   UNIQUE (tenant, survey_id, person_id),
   FOREIGN KEY (tenant, survey_id) REFERENCES nps.survey
 );
