@@ -55,16 +55,16 @@ def _period(question: Question, first: str | None, to: str | None) -> tuple[date
 
 
 async def _answer(question: Question, first: date, last: date, by: str) -> dict[str, Any]:
-    weeks, csms = await store.activity(question, store.period_of(question, first, last), by)
+    period = store.period_of(question, first, last)
+    weeks, csms = await store.activity(question, period, by)
     names = {csm_id: csm.name for csm_id, csm in csms.items()} if by == "csm" else None
-    now, tz = question.at, question.terms.tz
     whole = weeks.pop(None)
+    late = any(group.inbound.overdue for group in whole.values())
+    waiting = await store.waiting(question, period, SHOWN_OPEN) if late else []
     return {
         "from": first,
         "to": last,
-        "groups": answers.listed(whole, names, now, tz),
-        "weeks": [
-            answers.week(monday, groups, names, now, tz) for monday, groups in weeks.items() if monday is not None
-        ],
-        "open_inbound": answers.unanswered(whole, now, tz, SHOWN_OPEN),
+        "groups": answers.listed(whole, names),
+        "weeks": [answers.week(monday, groups, names) for monday, groups in weeks.items() if monday is not None],
+        "open_inbound": [answers.unanswered(one, question.terms.tz) for one in waiting],
     }

@@ -1,9 +1,8 @@
 """Activity: what counts as an attempt, when an inbound contact is answered, and how long that may take. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from statistics import median
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -34,31 +33,13 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Inbound:
-    """A contact that came from the customer. `answered_at`: the first outbound answer by T."""
+    """A contact that came from the customer and waits for an answer."""
 
     account_id: str
     id: str
     at: datetime
     channel: str
-    outcome: str
     csm_id: str | None
-    key: Key
-    answered_at: datetime | None
-
-    @property
-    def waits(self) -> bool:
-        """Whether it asks for an answer: a call or meeting that took place was answered while it lasted."""
-        return not (self.channel in SPOKEN and self.outcome in REACHED)
-
-    @property
-    def open(self) -> bool:
-        """Whether it still waits at T."""
-        return self.waits and self.answered_at is None
-
-    @property
-    def answer_s(self) -> float | None:
-        """Seconds to the first answer; None for what waits or asks for none."""
-        return (self.answered_at - self.at).total_seconds() if self.waits and self.answered_at else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +53,6 @@ class Answering:
     median_s: float | None = None
     open: int = 0
     overdue: int = 0
-
-
-def week_of(at: datetime, tz: ZoneInfo) -> date:
-    """The Monday of the ISO week that an instant lies in."""
-    day = day_of(at, tz)
-    return day - timedelta(days=day.weekday())
 
 
 def iso_week(monday: date) -> str:
@@ -94,41 +69,16 @@ def answer_due(at: datetime, tz: ZoneInfo) -> datetime:
     return start_of_day(day + timedelta(days=1), tz)
 
 
-def overdue(one: Inbound, now: datetime, tz: ZoneInfo) -> bool:
-    """Open for more than one working day at T."""
-    return one.open and now >= answer_due(one.at, tz)
-
-
-def answering(contacts: Sequence[Inbound], now: datetime, tz: ZoneInfo) -> Answering:
-    """The figures of some inbound contacts at T."""
-    times = [seconds for one in contacts if (seconds := one.answer_s) is not None]
-    return Answering(
-        came=len(contacts),
-        waiting=sum(one.waits for one in contacts),
-        answered=len(times),
-        median_s=median(times) if times else None,
-        open=sum(one.open for one in contacts),
-        overdue=sum(overdue(one, now, tz) for one in contacts),
-    )
-
-
 @dataclass(slots=True)
 class Group:
     """One CSM (team, everybody) in a week, or over the whole period."""
 
     whole: Tally = Tally()
     channels: dict[str, Tally] = field(default_factory=dict[str, Tally])
-    inbound: list[Inbound] = field(default_factory=list[Inbound])
+    inbound: Answering = Answering()
 
 
 Groups = dict[Key, Group]
-
-
-def by_week(contacts: Iterable[Inbound], weeks: Mapping[date | None, Groups], tz: ZoneInfo) -> None:
-    """Puts each inbound contact into its group of its week, and into that of the whole period (week None)."""
-    for one in contacts:
-        for week in (week_of(one.at, tz), None):
-            weeks[week].setdefault(one.key, Group()).inbound.append(one)
 
 
 def mondays(first: date, last: date) -> list[date]:

@@ -4,12 +4,15 @@ from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from random import Random
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from services.scoring.activity import store
+from services.scoring.activity.rules import Inbound, answer_due
 from services.scoring.activity.shapes import ActivityAnswer
 from tests.services.scoring.builders import TODAY, at
-from tests.services.scoring.harness import House, TestTenant
+from tests.services.scoring.harness import House, TestTenant, stamp
 
 # TODAY is a Monday, noon in Tokyo: a week has just begun.
 
@@ -164,3 +167,58 @@ async def test_figures_of_many_contacts_are_those_counted_one_by_one(house: Hous
         (week["week"], one["key"]): one["attempts"] for week in found["weeks"] for one in week["groups"]
     } == expected
     assert sum(one["attempts"] for one in found["groups"]) == expected.total()
+
+
+def brief(inbound: Any) -> tuple[Any, ...]:
+    names = ("came", "waiting_for_answer", "answered", "median_answer_s", "open", "open_over_1_working_day")
+    return tuple(inbound[name] for name in names)
+
+
+async def test_a_call_that_took_place_asks_for_nothing_and_the_median_is_of_what_was_answered(house: House):
+    tenant = await house.tenant()
+    await tenant.tell(
+        tenant.contact("a", at(ago(3), 8), "phone", "reached", direction="inbound"),
+        tenant.contact("a", at(ago(3), 9), "phone", "no_answer", direction="inbound"),
+        tenant.contact("b", at(ago(3), 9), "email", "replied", direction="inbound"),
+        tenant.contact("b", at(ago(3), 9) + timedelta(seconds=60), "email", "replied"),
+        tenant.contact("c", at(ago(3), 9), "email", "replied", direction="inbound"),
+        tenant.contact("c", at(ago(3), 9) + timedelta(seconds=600, microseconds=1), "email", "no_answer"),
+    )
+    [group] = (await tenant.get("/v1/activity"))["groups"]
+    assert brief(group["inbound"]) == (4, 3, 2, 330.0000005, 1, 0)
+    assert (await tenant.get("/v1/activity"))["open_inbound"] == []
+
+
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/New_York"])
+async def test_a_working_day_is_over_when_its_week_says_so(house: House, zone: str):
+    """One mail at each noon of eleven days: at T those wait too long whose working day is over."""
+    tenant, tz = await house.tenant(zone), ZoneInfo(zone)
+    days = [ago(n) for n in range(4, 15)]
+    await tenant.tell(*(tenant.contact("a", day, "email", "replied", direction="inbound") for day in days))
+    for asked in (
+        at(ago(3), 0, tz),
+        at(ago(3), 0, tz) - timedelta(microseconds=1),
+        at(ago(6), 0, tz),
+        at(ago(7), 5, tz),
+    ):
+        told = await tenant.get(f"/v1/activity?as_of={stamp(asked)}&from={ago(20)}")
+        late = sorted(day for day in days if answer_due(at(day, 12, tz), tz) <= asked)
+        assert [one["at"][:10] for one in told["open_inbound"]] == [str(day) for day in late]
+        assert told["groups"][0]["inbound"]["open_over_1_working_day"] == len(late)
+        weeks = {one["monday"]: one["groups"][0]["inbound"]["came"] for one in told["weeks"] if one["groups"]}
+        came = [day for day in days if at(day, 12, tz) <= asked]
+        assert weeks == Counter(str(day - timedelta(days=day.weekday())) for day in came)
+
+
+async def test_of_many_that_wait_the_hundred_oldest_are_read(house: House, monkeypatch: pytest.MonkeyPatch):
+    tenant, made = await house.tenant(), list[Any]()
+    first = at(ago(10), 9)
+    some = [
+        tenant.contact(f"a{n % 3}", first + timedelta(minutes=n), "email", "replied", direction="inbound")
+        for n in range(130)
+    ]
+    await tenant.tell(*some)
+    monkeypatch.setattr(store, "Inbound", lambda *row: made.append(row) or Inbound(*row))
+    told = await tenant.get("/v1/activity")
+    assert [one["contact_id"] for one in told["open_inbound"]] == [fact.id for fact in some[:100]]
+    assert (len(made), told["groups"][0]["inbound"]["open_over_1_working_day"]) == (100, 130)

@@ -40,7 +40,7 @@ async def test_plans_and_a_week_of_activity_read_no_other_contacts(house: House)
     done = activity._DONE.replace("{by}", "x.csm_id")
     told = await plan(house, tenant.number, done, [*week, ["reached"], ["reached"], "Asia/Tokyo"])
     assert "contact_tenant_at_idx" in told, told
-    came = activity._CAME.replace("{by}", "x.csm_id").replace("{same}", "o.account = x.account")
-    told = await plan(house, tenant.number, came, [*week, ["email"], ["reached"], ["phone"]])
+    came = activity._ANSWERED.replace("{by}", "x.csm_id").replace("{same}", "o.account = x.account")
+    told = await plan(house, tenant.number, came, [*week, ["email"], ["reached"], ["phone"], "Asia/Tokyo", TODAY])
     assert "contact_tenant_at_idx" in told, told
     assert "Seq Scan on contact" not in told
