@@ -35,6 +35,8 @@ BACKOFF: Final = 5.0  # seconds after the database did not answer
 LEASE: Final = timedelta(minutes=15)
 AT_ONCE: Final = 20  # mails of a tenant taken together
 TENANTS_AT_ONCE: Final = 8
+LONGEST: Final = 120.0  # seconds for a lot through one server; mails that are not begun by then wait
+SLOW: Final = timedelta(minutes=1)  # until they are tried again
 _TROUBLE: Final = (Unavailable, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 _log = structlog.get_logger("genki.nps.mail")
 Row = Mapping[str, Any]
@@ -51,31 +53,47 @@ class Mailer:
 
     async def run(self) -> None:
         """Until cancelled; a mail that is being handed over then is brought to its end first."""
-        while True:
-            pause = PAUSE
-            try:
-                while await self.step():
-                    pass
-            except _TROUBLE as problem:
-                _log.warning("mail_waits", problem=type(problem).__name__)
-                pause = BACKOFF
-            await asyncio.sleep(pause)
+        busy: set[int] = set()
+        async with asyncio.TaskGroup() as group:  # no tenant waits for another's server
+            while True:
+                pause = PAUSE
+                try:
+                    due = await self._due()
+                except _TROUBLE as problem:
+                    _log.warning("mail_waits", problem=type(problem).__name__)
+                    due, pause = {}, BACKOFF
+                for tenant in due.keys() - busy:
+                    busy.add(tenant)
+                    group.create_task(self._all(tenant, due[tenant], busy))
+                await asyncio.sleep(pause)
 
     async def step(self) -> int:
-        """Tries the next due mails of every tenant; how many were taken."""
-        async with connection(self._pool) as conn:
-            zones = await queue.tenants(conn)
-        if not zones:
-            return 0
-        async with tenant_transaction(self._pool, *zones) as conn:
-            waiting = await queue.due(conn, self._clock.now())
-        taken = await asyncio.gather(
-            *(self._tenant(tenant, zones[tenant]) for tenant in waiting), return_exceptions=True
-        )
+        """Tries the next due mails of every tenant, to the end; how many were taken."""
+        due = await self._due()
+        taken = await asyncio.gather(*(self._tenant(*one) for one in due.items()), return_exceptions=True)
         for found in taken:
             if isinstance(found, BaseException):
                 raise found
         return sum(found for found in taken if isinstance(found, int))
+
+    async def _due(self) -> Mapping[int, str]:
+        """The tenants that have mails to send now, and their time zones."""
+        async with connection(self._pool) as conn:
+            zones = await queue.tenants(conn)
+        if not zones:
+            return {}
+        async with tenant_transaction(self._pool, *zones) as conn:
+            return {tenant: zones[tenant] for tenant in await queue.due(conn, self._clock.now())}
+
+    async def _all(self, tenant: int, time_zone: str, busy: set[int]) -> None:
+        try:
+            while await self._tenant(tenant, time_zone):
+                pass
+        except _TROUBLE as problem:
+            _log.warning("mail_waits", tenant=tenant, problem=type(problem).__name__)
+            await asyncio.sleep(BACKOFF)
+        finally:
+            busy.discard(tenant)
 
     async def _tenant(self, tenant: int, time_zone: str) -> int:
         async with self._turns:
@@ -106,7 +124,8 @@ class Mailer:
         return moment <= now
 
     async def _send(self, tenant: int, sender: Sender | None, rows: Sequence[Row], time_zone: str) -> None:
-        waiting, problem = list(rows), "disconnected"
+        waiting, problem, loop = list(rows), "disconnected", asyncio.get_running_loop()
+        end = loop.time() + LONGEST
         try:
             if sender is None:
                 raise NoConnection("no_mail_server")
@@ -114,13 +133,24 @@ class Mailer:
             if sender.user is not None and password is None:
                 raise NoConnection("no_password")
             async with line(sender, password) as opened:
-                while waiting and opened.open:
+                while waiting and opened.open and loop.time() < end:
                     await self._whole(tenant, sender, opened, waiting.pop(0), time_zone)
+                if opened.open:
+                    waiting = await self._slow(tenant, waiting)
         except NoConnection as refused:
             problem = str(refused)
             _log.warning("mail_server_away", tenant=tenant, problem=problem, mails=len(waiting))
         for row in waiting:  # the server went away before their turn
             await self._conclude(_mail(tenant, row), row, Fate("later", problem), time_zone)
+
+    async def _slow(self, tenant: int, rows: Sequence[Row]) -> list[Row]:
+        """Mails whose server took too long over those before them try again soon: it is no attempt of theirs."""
+        if rows:
+            _log.warning("mail_server_slow", tenant=tenant, mails=len(rows))
+            async with tenant_transaction(self._pool, tenant) as conn:
+                for row in rows:
+                    await queue.postpone(conn, _mail(tenant, row), self._clock.now() + SLOW, "slow", counted=False)
+        return []
 
     async def _whole(self, tenant: int, sender: Sender, opened: Line, row: Row, time_zone: str) -> None:
         """One mail to its end, even when this process is told to stop meanwhile."""

@@ -23,6 +23,8 @@ class Mailbox:
     sender: str | None = None  # the answer to MAIL FROM, if not yes
     on_mail: Callable[[], None] = lambda: None  # called when a mail is taken, before the server says so
     hangs_up: bool = False  # after it has taken a mail, before it says so
+    gate: asyncio.Event | None = None  # the server says nothing to a recipient before it is set
+    delay: float = 0.0  # seconds before it does
     logins: list[tuple[bytes, bytes]] = field(default_factory=list)
     port: int = 0
 
@@ -44,6 +46,9 @@ class Mailbox:
 
     async def handle_RCPT(self, server: SMTP, session: Session, envelope: Envelope, address: str, options: Any) -> str:  # noqa: N802
         """aiosmtpd's hook."""
+        await asyncio.sleep(self.delay)
+        if self.gate is not None:
+            await self.gate.wait()
         if address in self.rcpt:
             return self.rcpt[address]
         envelope.rcpt_tos.append(address)

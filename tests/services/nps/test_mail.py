@@ -15,7 +15,7 @@ from services.nps.mail import worker
 from shared import facts
 from shared.clock import to_micros
 from tests.services.nps.conftest import Desk, Post
-from tests.services.nps.mailbox import Mailbox
+from tests.services.nps.mailbox import Mailbox, mail_server
 from tests.services.nps.test_surveys import asked, known, made, manager, rows
 from tests.services.scoring.harness import stamp
 
@@ -555,3 +555,53 @@ async def test_a_server_that_asks_for_a_user_is_refused_before_anyone_is_invited
     assert await rows(desk, "nps.invitation") == 0
     told = (await desk.tenant.get("/v1/settings"))["smtp"]
     assert told == {**box.smtp(user="cs"), "tls": "auto"}
+
+
+async def test_a_slow_server_gets_its_time_and_the_rest_waits_without_an_attempt(
+    post: Post, box: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = await sending(post, box)
+    await known(desk, "a", "b", "c", "d")
+    survey = await made(desk)
+    await invited(desk, survey, "a", "b", "c", "d")
+    monkeypatch.setattr(worker, "LONGEST", 0.5)
+    box.delay = 0.3
+    await posted(post)
+    assert len(box.mails) == 2
+    rest = "SELECT attempts, problem FROM nps.mail WHERE tenant = $1 AND state = 'waiting'"
+    assert [tuple(row) for row in await post.house.owner.fetch(rest, desk.tenant.number)] == [(0, "slow")] * 2
+    monkeypatch.undo()
+    box.delay = 0
+    post.house.clock.move(seconds=worker.SLOW.total_seconds())
+    await posted(post)
+    assert len(box.mails) == 4
+
+
+async def test_mails_of_others_leave_while_a_server_says_nothing(post: Post, box: Mailbox) -> None:
+    box.gate = asyncio.Event()
+    silent = await sending(post, box)
+    await known(silent, "p")
+    await invited(silent, await made(silent), "p")
+    async with mail_server() as quick:
+        running = asyncio.create_task(post.mailer.run())
+        try:
+            await asyncio.sleep(0.5)
+            for person in ("q", "r"):  # due after the silent one was begun
+                desk = await sending(post, quick)
+                await known(desk, person)
+                await invited(desk, await made(desk), person)
+            await filled(quick, 2)
+            assert box.mails == []
+            box.gate.set()
+            await filled(box, 1)
+        finally:
+            running.cancel()
+            await asyncio.wait([running])
+    assert running.cancelled()
+
+
+async def filled(box: Mailbox, mails: int) -> None:
+    """So many have come."""
+    async with asyncio.timeout(8):
+        while len(box.mails) < mails:  # noqa: ASYNC110 a mailbox tells nobody
+            await asyncio.sleep(0.05)
