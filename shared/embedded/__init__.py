@@ -24,6 +24,7 @@ STOP_SECONDS: Final = 30
 _SOCKET_LIMIT: Final = 107  # bytes of a Unix socket's path on Linux; 103 on macOS
 _SOCKET_NAME: Final = ".s.PGSQL.5432"
 _HBA: Final = "local all all scram-sha-256\n"
+# autovacuum_naptime: what was an empty table a minute ago is planned for as one, and read whole.
 _SETTINGS: Final = """\
 listen_addresses = ''
 unix_socket_directories = '{sockets}'
@@ -37,6 +38,7 @@ max_connections = 120
 max_locks_per_transaction = 256
 jit = off
 log_checkpoints = off
+autovacuum_naptime = 10s
 """
 
 

@@ -52,6 +52,7 @@ async def test_the_server_is_a_real_postgresql_18_with_durable_settings(postgres
         "jit": "off",
         "shared_buffers": "128MB",
         "max_wal_size": "4GB",
+        "autovacuum_naptime": "10s",
         "listen_addresses": "",
         "server_encoding": "UTF8",
     }
