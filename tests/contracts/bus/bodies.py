@@ -1,5 +1,6 @@
 """The two bodies of the log behind one face, so that one suite of sentences holds both to the same promise."""
 
+import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Iterable
@@ -8,7 +9,7 @@ from typing import Protocol
 
 import asyncpg
 
-from shared.bus import Bus, Consumer, Outgoing, Place, Record
+from shared.bus import Bus, BusUnavailable, Consumer, Outgoing, Place, Record
 from shared.bus.kafka import create_topics, open_kafka
 from shared.bus.postgres import PostgresBus, make_topics
 from tests.conftest import TestDatabase
@@ -65,9 +66,15 @@ class KafkaBody:
         self.broker = broker
 
     async def topic(self) -> str:
-        name = f"test.{os.urandom(4).hex()}"
-        await create_topics(self.broker.bootstrap, [name], PARTITIONS)
-        return name
+        name, deadline = f"test.{os.urandom(4).hex()}", time.monotonic() + 30
+        while True:  # a broker that was frozen before comes back to its own cluster a little later
+            try:
+                await create_topics(self.broker.bootstrap, [name], PARTITIONS)
+            except BusUnavailable:
+                assert time.monotonic() < deadline
+                await asyncio.sleep(0.5)
+            else:
+                return name
 
     async def open(self, topic: str) -> Bus:
         return await open_kafka(self.broker.bootstrap, [topic])
