@@ -75,13 +75,9 @@ async def fill(tenant: Tenant, count: int) -> None:
     refused = await tenant.door.post("/v1/events", json=[{"type": "usage", "id": f"{word}-refused", "event": "x"}])
     assert refused.json()["results"][0]["status"] == "rejected"
     call = {"userId": "p-0", "event": f"{word}-tracked", "messageId": "m-1", "context": {"groupId": "acct-1"}}
-    answer = await tenant.door.post("/v1/track", json=call)
-    for _ in range(20):
-        if answer.status_code == 503:
-            await asyncio.sleep(0.5)
-            answer = await tenant.door.post("/v1/track", json=call)
-    assert answer.status_code == 200, answer.text
-    assert (await _imported(tenant.door, answers(word)))["accepted"] == 7
+    await _taken(tenant.door, "/v1/track", json=call)
+    file = {"content": answers(word).encode(), "headers": {"content-type": "text/csv"}}
+    assert (await _taken(tenant.door, "/v1/imports/responses", **file))["accepted"] == 7
     feature = {"feature": f"{word}-feature", "weight": 1, "share": 1, "events": [f"{word}-event"]}
     await made_by(tenant.asker.put("/v1/settings", json={"value_features": [feature]}), 200)
     await fresh(tenant.asker, datetime.now(UTC))
@@ -89,14 +85,13 @@ async def fill(tenant: Tenant, count: int) -> None:
     await _judge(tenant)
 
 
-async def _imported(door: httpx2.AsyncClient, sheet: str) -> Any:
-    """The answer to a file of responses, sent again while it is 503, as a careful client does."""
-    asked: dict[str, Any] = {"content": sheet.encode(), "headers": {"content-type": "text/csv"}}
-    answer = await door.post("/v1/imports/responses", **asked)
+async def _taken(door: httpx2.AsyncClient, path: str, **asked: Any) -> Any:
+    """The answer 200 to what is sent again while the answer is 503, as a careful client does."""
+    answer = await door.post(path, **asked)
     for _ in range(20):
         if answer.status_code == 503:
             await asyncio.sleep(0.5)
-            answer = await door.post("/v1/imports/responses", **asked)
+            answer = await door.post(path, **asked)
     assert answer.status_code == 200, answer.text
     return answer.json()
 

@@ -1,16 +1,13 @@
 """Coverage moves with time alone: the share of the month, and the day on which an account falls out."""
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import httpx2
 import pytest
 
-from tests.conftest import TestDatabase
 from tests.journeys.running import Ground, client, fresh, send
 
 pytestmark = pytest.mark.slow
@@ -43,16 +40,6 @@ def _a_month_back(now: datetime) -> datetime:
     local = now.astimezone(TOKYO)
     year, month = (local.year, local.month - 1) if local.month > 1 else (local.year - 1, 12)
     return local.replace(year=year, month=month, day=min(local.day, 28), hour=12).astimezone(UTC)
-
-
-@pytest.fixture
-def ground(new_database: Any, tmp_path: Path) -> Iterator[Ground]:
-    """All services in one process, its clock ahead."""
-    made: TestDatabase = new_database()
-    opened = Ground(made, tmp_path)
-    opened.command("migrate")
-    yield opened
-    opened.stop_all()
 
 
 async def high(http: httpx2.AsyncClient) -> dict[str, Any]:

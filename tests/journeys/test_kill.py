@@ -11,7 +11,6 @@ from typing import Any
 import asyncpg
 import pytest
 
-from tests.conftest import TestDatabase
 from tests.journeys.running import Ground, client, fresh, send
 from tests.kafka import Broker
 from tests.services.scoring.dump import dump
@@ -53,15 +52,6 @@ def facts(count: int) -> list[dict[str, Any]]:
     ]
     dice.shuffle(told)
     return told
-
-
-@pytest.fixture
-def ground(new_database: Any, tmp_path: Path) -> Iterator[Ground]:
-    made: TestDatabase = new_database()
-    opened = Ground(made, tmp_path)
-    opened.command("migrate")
-    yield opened
-    opened.stop_all()
 
 
 async def documents(ground: Ground, tenant_id: str) -> dict[str, Any]:

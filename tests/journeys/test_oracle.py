@@ -14,13 +14,11 @@ import httpx2
 import pytest
 
 from tests.journeys.running import Ground, client, fresh, send
-from tests.journeys.test_kill import ground
 from tests.oracle.book import Book, base_after, write_book
 from tests.oracle.book.pen import Fact
 from tests.oracle.compare import Comparison
 from tests.oracle.oracle import Oracle
 
-__all__ = ["ground"]
 pytestmark = pytest.mark.slow
 FEATURES = {"report": ["report_viewed", "report_printed"], "share": ["shared"], "export": ["exported"]}
 COMPANIES = {"Asia/Tokyo": "JPY", "America/New_York": "USD"}

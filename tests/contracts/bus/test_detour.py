@@ -2,40 +2,19 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
-import pytest_asyncio
 
 from shared.bus import BusUnavailable
 from shared.bus.detour import Detour
-from shared.bus.kafka import KafkaBus, open_kafka
+from shared.bus.kafka import KafkaBus
 from shared.bus.outbox import Relay
 from tests.conftest import TestDatabase
-from tests.contracts.bus.bodies import KafkaBody, Shelf, read, reading, record
+from tests.contracts.bus.bodies import Shelf, read, reading, record
 from tests.contracts.bus.test_kafka import ours
 from tests.contracts.bus.test_outbox import at_work
 from tests.kafka import Broker
-
-
-@pytest_asyncio.fixture
-async def pool(database: TestDatabase) -> AsyncIterator[asyncpg.Pool]:
-    """The workers' connections."""
-    async with asyncpg.create_pool(database.worker_dsn, min_size=1, max_size=4) as opened:
-        yield opened
-
-
-@pytest_asyncio.fixture
-async def topic(kafka: Broker) -> str:
-    return await KafkaBody(kafka).topic()
-
-
-@pytest_asyncio.fixture
-async def bus(kafka: Broker, topic: str) -> AsyncIterator[KafkaBus]:
-    opened = await open_kafka(kafka.bootstrap, [topic])
-    yield opened
-    await opened.close()
 
 
 async def back(detour: Detour) -> None:

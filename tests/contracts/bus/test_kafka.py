@@ -4,7 +4,6 @@ import asyncio
 import os
 import random
 import time
-from collections.abc import AsyncIterator
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -14,20 +13,8 @@ from aiokafka.structs import TopicPartition
 
 from shared.bus import BusBroken, BusUnavailable, Consumer, Record
 from shared.bus.kafka import BATCH_BYTES, KafkaBus, create_topics, open_kafka
-from tests.contracts.bus.bodies import PARTITIONS, KafkaBody, Shelf, read, reading, record
+from tests.contracts.bus.bodies import PARTITIONS, Shelf, read, reading, record
 from tests.kafka import Broker
-
-
-@pytest.fixture
-async def topic(kafka: Broker) -> str:
-    return await KafkaBody(kafka).topic()
-
-
-@pytest.fixture
-async def bus(kafka: Broker, topic: str) -> AsyncIterator[KafkaBus]:
-    opened = await open_kafka(kafka.bootstrap, [topic])
-    yield opened
-    await opened.close()
 
 
 def ours(kafka: Broker) -> Broker:

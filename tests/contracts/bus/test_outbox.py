@@ -30,13 +30,6 @@ def sent(number: int) -> facts.InvitationSent:
 
 
 @pytest_asyncio.fixture
-async def pool(database: TestDatabase) -> AsyncIterator[asyncpg.Pool]:
-    """The workers' connections."""
-    async with asyncpg.create_pool(database.worker_dsn, min_size=1, max_size=4) as opened:
-        yield opened
-
-
-@pytest_asyncio.fixture
 async def broker_bus(kafka: Broker) -> AsyncIterator[Bus]:
     """The log on the real broker."""
     with suppress(Exception):  # made by an earlier test of the session
