@@ -27,12 +27,15 @@ WITH l AS (SELECT topic, part FROM bus.position p
 UPDATE bus.position p SET caught_up_at = $6 FROM l
 WHERE p.bus = $1 AND p.consumer = $2 AND p.topic = l.topic AND p.part = l.part
 """
-# The least, over partitions, of what is surely applied; not later than what waits for assessment or in the outbox.
+# The least, over partitions, of what is surely applied; not later than what waits for assessment, what waits in the
+# outbox, and what came from there and is on the log behind newer records.
 _FRESH_TO: Final = """
 SELECT least(
   (SELECT min(greatest(caught_up_at, applied_received)) FROM bus.position WHERE bus = $1 AND consumer = $2),
   (SELECT min(received) FROM dirty), (SELECT min(received) FROM recheck),
-  (SELECT min(received) FROM bus.outbox)) AS fresh_to,
+  (SELECT min(o.received) FROM bus.outbox o
+   LEFT JOIN bus.position p ON p.bus = $1 AND p.consumer = $2 AND p.topic = o.topic AND p.part = o.part
+   WHERE o.shipped_to IS NULL OR p.next IS NULL OR p.next < o.shipped_to)) AS fresh_to,
   (SELECT count(*) FROM bus.position
    WHERE bus = $1 AND consumer = $2 AND greatest(caught_up_at, applied_received) IS NULL) AS unknown
 """

@@ -26,8 +26,19 @@ _PUT: Final = """
 INSERT INTO bus.outbox (topic, part, received, facts, body)
 SELECT * FROM unnest($1::text[], $2::int[], $3::timestamptz[], $4::int[], $5::bytea[])
 """
-_WAITING: Final = "SELECT seq, topic, part, received, body FROM bus.outbox ORDER BY seq LIMIT $1"
-_SHIPPED: Final = "DELETE FROM bus.outbox WHERE seq = ANY($1::bigint[])"
+TIDY_EVERY: Final = 1.0  # seconds between two looks at what the consumers have passed
+_WAITING: Final = (
+    "SELECT seq, topic, part, received, body FROM bus.outbox WHERE shipped_to IS NULL ORDER BY seq LIMIT $1"
+)
+_SHIPPED: Final = """
+UPDATE bus.outbox o SET shipped_to = s.until, body = ''
+FROM unnest($1::bigint[], $2::bigint[]) AS s(seq, until) WHERE o.seq = s.seq
+"""
+_PASSED: Final = """
+DELETE FROM bus.outbox o WHERE shipped_to <= (
+  SELECT min(p.next) FROM bus.position p WHERE p.bus = $1 AND p.topic = o.topic AND p.part = o.part)
+"""
+_LEFT: Final = "SELECT EXISTS (SELECT FROM bus.outbox WHERE shipped_to IS NOT NULL)"
 _BYTES: Final = "SELECT coalesce(sum(octet_length(body)), 0)::bigint FROM bus.outbox"
 _TROUBLE: Final = (Unavailable, BusUnavailable, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 _log = structlog.get_logger("genki.outbox")
@@ -64,12 +75,15 @@ def wake(bus: Bus) -> None:
 
 
 class Relay:
-    """Ships what waits in the outbox, in its order; a row goes when the log has confirmed it. A crash between the two
-    ships it again, and the fold drops the second."""
+    """Ships what waits in the outbox, in its order. A row loses its body when the log has confirmed it, and goes when
+    every consumer has passed it: until then figures are not as fresh as newer facts say. A crash between shipping and
+    noting ships it again, and the fold drops the second."""
 
     def __init__(self, bus: Bus, pool: asyncpg.Pool, timeout: float = 15.0) -> None:
         """`pool`: the workers'; `timeout`: seconds for the log to confirm."""
         self._bus, self._pool, self._timeout = bus, pool, timeout
+        self._tidied_at = float("-inf")
+        self._untidy = True  # shipped rows may be left, of an earlier process too
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -88,6 +102,7 @@ class Relay:
                 while True:
                     if not await self.step(conn):
                         await asyncio.sleep(PAUSE)
+                    await self.tidy(conn)
             finally:
                 if not conn.is_closed():  # a lost connection has let go of the lock by itself
                     await asyncio.shield(_unlock(conn))
@@ -97,8 +112,19 @@ class Relay:
         rows = await conn.fetch(_WAITING, _RECORDS)
         if rows:
             await self._bus.publish([_record(row) for row in rows], self._timeout)
-            await conn.execute(_SHIPPED, [row["seq"] for row in rows])
+            ends = await self._bus.ends(sorted({row["topic"] for row in rows}))
+            until = [ends[row["topic"], row["part"]] for row in rows]
+            await conn.execute(_SHIPPED, [row["seq"] for row in rows], until)
+            self._untidy = True
         return len(rows)
+
+    async def tidy(self, conn: Connection) -> None:
+        """Forgets what every consumer has passed; looks once a second at most, and only while something is left."""
+        now = asyncio.get_running_loop().time()
+        if self._untidy and now - self._tidied_at >= TIDY_EVERY:
+            self._tidied_at = now
+            await conn.execute(_PASSED, self._bus.id)
+            self._untidy = bool(await conn.fetchval(_LEFT))
 
 
 async def _lock(conn: Connection) -> bool:

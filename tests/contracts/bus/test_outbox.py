@@ -61,8 +61,8 @@ async def tell(pool: asyncpg.Pool, bus: Bus, *numbers: int, fail: bool = False) 
 
 
 async def waiting(pool: asyncpg.Pool) -> int:
-    """How many records the outbox holds."""
-    return await pool.fetchval("SELECT count(*) FROM bus.outbox")
+    """How many records of the outbox are not on the log yet."""
+    return await pool.fetchval("SELECT count(*) FROM bus.outbox WHERE shipped_to IS NULL")
 
 
 async def gone(pool: asyncpg.Pool, seconds: float = 20) -> None:
@@ -135,6 +135,30 @@ async def test_a_relay_that_dies_leaves_its_turn_to_the_next(pool: asyncpg.Pool,
     async with at_work(Relay(broker_bus, pool)):
         await gone(pool)
     assert "i40" in await ids_on(broker_bus, 99)
+
+
+async def test_what_was_shipped_is_remembered_without_its_body_until_every_consumer_has_passed_it(
+    pool: asyncpg.Pool, broker_bus: Bus
+) -> None:
+    await tell(pool, broker_bus, 50)
+    relay = Relay(broker_bus, pool)
+    async with pool.acquire() as conn:
+        await conn.execute("DELETE FROM bus.outbox WHERE shipped_to IS NOT NULL")
+        await relay.step(conn)
+        row = await conn.fetchrow("SELECT topic, part, body, shipped_to FROM bus.outbox")
+        place, until = (row["topic"], row["part"]), row["shipped_to"]
+        assert (row["body"], until) == (b"", (await broker_bus.ends([RESPONSES_TOPIC]))[place])
+        left = []
+        for consumer, reached in (("one", until), ("two", until - 1), ("two", until)):
+            await conn.execute(
+                "INSERT INTO bus.position (bus, consumer, topic, part, next) VALUES ($1, $2, $3, $4, $5)"
+                " ON CONFLICT (bus, consumer, topic, part) DO UPDATE SET next = excluded.next",
+                broker_bus.id, consumer, *place, reached,
+            )  # fmt: skip
+            if consumer == "two":
+                await Relay(broker_bus, pool).tidy(conn)
+                left.append(await conn.fetchval("SELECT count(*) FROM bus.outbox"))
+    assert left == [1, 0]
 
 
 class Deaf(asyncpg.Connection):
