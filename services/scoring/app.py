@@ -34,6 +34,7 @@ from services.scoring.ticker import Ticker
 from services.scoring.tiers.api import tier_routes
 from services.scoring.timeline.api import timeline_routes
 from services.scoring.usage.api import usage_routes
+from services.scoring.watchdog import Watchdog
 from shared.bus import Bus, BusUnavailable
 from shared.bus.postgres import PostgresBus
 from shared.clock import Clock
@@ -73,6 +74,7 @@ def _workers(
         Assessor(database, clock, tenants).run,
         Ticker(database, clock, tenants).run,
         freshness.run,
+        Watchdog(bus, positions, consumer.assignment, CONSUMED_TOPICS).run,
     )
 
 
