@@ -1,4 +1,4 @@
-"""Ends the process when facts wait and none is applied: a consumer that died in silence is started again from outside."""
+"""Ends the process when facts wait and none is applied: a consumer that died in silence is started again."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
