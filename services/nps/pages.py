@@ -1,35 +1,19 @@
 """The public pages: HTML without scripts, one style sheet inside it, nothing from elsewhere."""
 
-import base64
-import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 from starlette.responses import HTMLResponse, Response
 
 from services.nps.answering import Sheet
 from services.nps.domain.forms import MAX_COMMENT, Unfit, shown
 from services.nps.domain.surveys import CATEGORIES, category
 from services.nps.domain.words import OTHER, WORDS
+from shared.http.pages import Pages
 
-_HOME: Final = Path(__file__).parent / "templates"
-_STYLE: Final = (_HOME / "style.css").read_text("utf-8")
-_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-HEADERS: Final = {
-    "content-security-policy": (
-        f"default-src 'none'; style-src 'sha256-{_HASH}'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-    ),
-    "cache-control": "no-store",
-    "referrer-policy": "no-referrer",
-    "x-robots-tag": "noindex, nofollow",
-}
-_pages: Final = Environment(
-    loader=FileSystemLoader(_HOME, encoding="utf-8"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-)
+PAGES: Final = Pages(Path(__file__).parent / "templates", "style.css", forms=True)
 
 
 def question_page(token: str, lang: str, sheet: Sheet, score: int | None, problem: Unfit | None = None) -> Response:
@@ -85,11 +69,11 @@ def _page(
     other = OTHER[lang]
     query = "&".join(f"{name}={value}" for name, value in {**(chosen or {}), "lang": other}.items())
     about = {"lang": lang, "words": WORDS[lang], "other": other, "other_link": f"{here}?{query}"}
-    return _answer(_pages.get_template(template).render(style=Markup(_STYLE), **about, **values), status)  # noqa: S704
+    return _answer(PAGES.render(template, **about, **values), status)
 
 
 def _answer(html: str, status: int) -> Response:
-    return HTMLResponse(html, status, HEADERS)
+    return HTMLResponse(html, status, PAGES.headers)
 
 
-_NOWHERE: Final = _pages.get_template("nowhere.html").render(lang="ja", style=Markup(_STYLE))  # noqa: S704
+_NOWHERE: Final = PAGES.render("nowhere.html", lang="ja")

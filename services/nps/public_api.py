@@ -90,7 +90,7 @@ def _survey(routes: APIRouter, links: Links, pace: Pace) -> None:
         await pace.step(token)  # of a link that leads somewhere: others take no memory
         if await links.answer(token, reply) is None:
             return pages.nowhere_page()
-        return RedirectResponse(f"/s/{token}/thanks?lang={lang}", 303, pages.HEADERS)
+        return RedirectResponse(f"/s/{token}/thanks?lang={lang}", 303, pages.PAGES.headers)
 
     @routes.head("/s/{token}/thanks", include_in_schema=False)
     @routes.get("/s/{token}/thanks", response_class=HTMLResponse, responses=_NOWHERE, summary="Thanks for an answer")

@@ -10,7 +10,7 @@ from services.scoring.accounts.known import known_account
 from services.scoring.asof import Desk, Question
 from services.scoring.matrix.actions import RULES_OFF
 from services.scoring.talking import store
-from services.scoring.talking.report import HEADERS, page
+from services.scoring.talking.report import PAGES, page
 from services.scoring.talking.rules import OFF, Point, agenda
 from services.scoring.talking.shapes import TalkingPoints
 from shared.http import Json
@@ -48,7 +48,7 @@ def talking_routes(desk: Desk) -> APIRouter:
         It holds nothing that is meant for the team alone. 404 for an account that no fact has named by then."""
         async with desk.question(asker, as_of) as question:
             seen = await store.report(question, await known_account(question, account_id), lang)
-            return HTMLResponse(page(seen, lang), headers=HEADERS)
+            return HTMLResponse(page(seen, lang), headers=PAGES.headers)
 
     return routes
 

@@ -1,7 +1,5 @@
 """The one-page usage report that a customer is given: figures of 28 days, put on a page without scripts. Pure."""
 
-import base64
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -9,29 +7,14 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
-
 from services.scoring.talking.report_words import WORDS, day, number, short
 from services.scoring.talking.rules import FeatureUse
+from shared.http.pages import Pages
 
 MOST_FEATURES: Final = 8
 MOST_UNUSED: Final = 5
 WEEKS: Final = 8
-_HOME: Final = Path(__file__).parent / "templates"
-_STYLE: Final = (_HOME / "report.css").read_text("utf-8")
-_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-HEADERS: Final = {
-    "content-security-policy": (
-        f"default-src 'none'; style-src 'sha256-{_HASH}'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
-    ),
-    "cache-control": "no-store",
-    "referrer-policy": "no-referrer",
-    "x-robots-tag": "noindex, nofollow",
-}
-_pages: Final = Environment(
-    loader=FileSystemLoader(_HOME, encoding="utf-8"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-)
+PAGES: Final = Pages(Path(__file__).parent / "templates", "report.css")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,5 +64,4 @@ def most_used(features: Sequence[FeatureUse]) -> tuple[list[FeatureUse], int]:
 def page(seen: Report, lang: str) -> str:
     """The page as HTML; every text from outside is escaped."""
     shown = {"day": partial(day, lang=lang), "short": partial(short, lang=lang), "number": number}
-    template = _pages.get_template("report.html")
-    return template.render(lang=lang, words=WORDS[lang], seen=seen, style=Markup(_STYLE), **shown)  # noqa: S704
+    return PAGES.render("report.html", lang=lang, words=WORDS[lang], seen=seen, **shown)

@@ -10,7 +10,7 @@ from itertools import product
 import pytest
 from aiohttp import web
 
-from services.scoring.talking.report import HEADERS, Report, Week, most_used, page
+from services.scoring.talking.report import PAGES, Report, Week, most_used, page
 from services.scoring.talking.rules import FeatureUse
 from tests.journeys.browser import PROGRAM, chromium
 from tests.journeys.browser import page as tab_of
@@ -129,7 +129,7 @@ async def served(html: str) -> AsyncIterator[str]:
     """The page behind an address, with the headers it leaves with."""
 
     async def answer(_: web.Request) -> web.Response:
-        return web.Response(text=html, content_type="text/html", headers=HEADERS)
+        return web.Response(text=html, content_type="text/html", headers=PAGES.headers)
 
     app = web.Application()
     app.router.add_get("/", answer)
