@@ -25,6 +25,11 @@ _COMMANDS: Final = {
         "migrate --database postgresql://owner@db/genki --kafka kafka:9092 --partitions 24",
     ),
     "doctor": ("doctor:doctor", "Say what is wrong, in words.", "doctor --kafka kafka:9092"),
+    "audit-ledger": (
+        "audit_ledger:audit_ledger",
+        "Say whether archive, state, log and a client's ledger agree on every fact.",
+        "audit-ledger --ledger sent.ndjson",
+    ),
     "tenant create": (
         "commands:tenant_create",
         "Make a tenant and its first keys.",

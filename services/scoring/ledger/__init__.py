@@ -1,0 +1,1 @@
+"""The accountant: client ledger, state, archive, dead letters and log held against each other, id by id."""
