@@ -42,8 +42,9 @@ log = structlog.get_logger()
 TICK: Final = 0.25
 ROUND: Final = 4_000  # waiting rows taken at once
 TOGETHER: Final = 1_000  # waiting rows up to which shards are read and written as one: fewer statements where few wait
-SHARD_LOCK: Final = 7_310  # advisory lock class, key = shard
-TENANT_LOCK: Final = 7_311  # advisory lock class, key = tenant
+# Advisory lock classes, mixed with the name of the state: one that is being rebuilt beside it waits for nobody.
+SHARD_LOCK: Final = 7_310  # key = shard
+TENANT_LOCK: Final = 7_311  # key = tenant
 ABSENT: Final = Stand(0, None, None, None)
 _TAKE: Final = """
 DELETE FROM dirty WHERE ctid = ANY (ARRAY(SELECT ctid FROM dirty WHERE shard = ANY($1) ORDER BY received LIMIT $2))
@@ -61,15 +62,20 @@ INSERT INTO first_facts AS f (tenant, usage_day, contact_at) VALUES ($1, $2, $3)
 ON CONFLICT (tenant) DO UPDATE SET usage_day = least(f.usage_day, excluded.usage_day),
   contact_at = least(f.contact_at, excluded.contact_at)
 """
-_FREE: Final = "SELECT shard, pg_try_advisory_xact_lock($1, shard) AS free FROM unnest($2::int[]) AS w(shard)"
+_FREE: Final = """
+SELECT shard, pg_try_advisory_xact_lock($1 # hashtext(current_schema()), shard) AS free
+FROM unnest($2::int[]) AS w(shard)
+"""
+_WITH_OTHERS: Final = "SELECT pg_advisory_xact_lock_shared($1 # hashtext(current_schema()), $2)"
 _RECHECK: Final = "INSERT INTO recheck (tenant, kind, key, since, received) VALUES ($1, $2, '', $3, $4)"
 
 
 class Assessor:
-    """Works through the shards. `run` until cancelled; `round` once, for tests."""
+    """Works through the shards. `run` until cancelled; `round` once. `shown` False: nobody has seen this state, so no
+    snapshots are kept of it and no listener is told."""
 
-    def __init__(self, database: Database, clock: Clock, tenants: Tenants) -> None:
-        self._database, self._clock, self._tenants = database, clock, tenants
+    def __init__(self, database: Database, clock: Clock, tenants: Tenants, *, shown: bool = True) -> None:
+        self._database, self._clock, self._tenants, self._shown = database, clock, tenants, shown
 
     async def run(self) -> None:
         """Every tick; PostgreSQL away means waiting, nothing is skipped."""
@@ -114,13 +120,13 @@ class Assessor:
         return dict(sorted(taken.items()))
 
     async def _tenant(self, conn: Connection, tenant: int, waiting: "Waiting") -> None:
-        await conn.execute("SELECT pg_advisory_xact_lock_shared($1, $2)", TENANT_LOCK, tenant)
+        await conn.execute(_WITH_OTHERS, TENANT_LOCK, tenant)
         terms = await read_terms(conn, tenant, self._tenants.terms[tenant].base)
         now = self._clock.now()
         moments = terms.moments(now)
         if await self._first_facts(conn, terms, waiting, moments[0]):
             await conn.execute(_RECHECK, tenant, "all", EVER, waiting.received)
-        round_ = Round(conn, terms, moments, waiting, now)
+        round_ = Round(conn, terms, moments, waiting, now, self._shown)
         absorbed = await round_.absorb() if terms.joined.accounts else False
         ACCOUNTS_ASSESSED.inc(len(waiting.since))
         if await round_.run() or absorbed:
@@ -183,6 +189,7 @@ class Round:
     moments: Mapping[int, Moment]
     waiting: Waiting
     now: datetime
+    shown: bool = True
 
     async def run(self) -> bool:
         """Judges and writes; whether any account's money, standing or tier order changed at one of the moments."""
@@ -261,12 +268,15 @@ class Round:
             for account, row in rows.items()
             if account not in old or old[account]["digest"] != row["digest"]
         }
-        await keep_day(self.conn, self.terms.tenant, old, self.moments[1].day, self.moments[1].at)
+        if self.shown:
+            await keep_day(self.conn, self.terms.tenant, old, self.moments[1].day, self.moments[1].at)
         await merge(self.conn, UPSERT_STATE, (tuple(row.values()) for row in changed.values()))
-        await keep_bands(self.conn, self.terms.tenant, old, changed, self.now)
+        if self.shown:
+            await keep_bands(self.conn, self.terms.tenant, old, changed, self.now)
         await merge(self.conn, DUE, self._ends(live))
         await merge(self.conn, COUNTER, self._counters(old, changed))
-        await tell_changes(self.conn, self.terms.tenant, old, changed, self.now)
+        if self.shown:
+            await tell_changes(self.conn, self.terms.tenant, old, changed, self.now)
 
     def _ends(self, live: Mapping[int, Assessment]) -> list[tuple]:
         """When manual bands end by themselves. Written here and not by who gives them: a rebuilt state knows it too."""

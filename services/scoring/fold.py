@@ -76,6 +76,14 @@ async def apply(conn: Connection, batch: Batch, known: Resolved, bus: str, consu
     return Applied(len(lines), len(batch.lines) - len(lines), len(conflicts))
 
 
+async def rebuild(conn: Connection, lines: Sequence[Line], known: Resolved) -> int:
+    """Applies lines out of the archive to an empty or half-built state, in the caller's transaction: no fence, nothing
+    archived, and what stands twice counts once. How many counted."""
+    fresh, _ = await _new_lines(conn, lines)
+    await _write(conn, gather(fresh, known))
+    return len(fresh)
+
+
 async def _fence(conn: Connection, batch: Batch, bus: str, consumer: str) -> None:
     spans = batch.intervals()
     places = sorted(spans)

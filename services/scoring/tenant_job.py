@@ -13,6 +13,7 @@ from services.scoring.tiers.rules import positions
 from shared.postgres import Connection
 from shared.tenant_settings import TenantSettings
 
+_ALONE: Final = "SELECT pg_advisory_xact_lock($1 # hashtext(current_schema()), $2)"
 _TAKE: Final = "DELETE FROM recheck WHERE tenant = $1 RETURNING kind, key, since, received"
 _MARK_ALL: Final = f"""
 INSERT INTO dirty (shard, tenant, account, received, since)
@@ -48,7 +49,7 @@ _BEYOND: Final = 2**63 - 1
 
 async def tenant_job(conn: Connection, tenant: int, base: TenantSettings, now: datetime) -> None:
     """Does what waits for one tenant, in the caller's transaction, which must see the tenant."""
-    await conn.execute("SELECT pg_advisory_xact_lock($1, $2)", TENANT_LOCK, tenant)
+    await conn.execute(_ALONE, TENANT_LOCK, tenant)
     asked = await conn.fetch(_TAKE, tenant)
     if not asked:
         return

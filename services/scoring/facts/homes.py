@@ -24,8 +24,13 @@ from shared.postgres import Connection
 if TYPE_CHECKING:
     from services.scoring.gather import Rows
 
-PERSONS_LOCK: Final = 7_314  # advisory lock class, key = tenant: folds that place usage share it, joins take it alone
-_HOLD: Final = "SELECT pg_advisory_xact_lock_shared($1, tenant) FROM unnest($2::int[]) AS w(tenant) ORDER BY tenant"
+# Advisory lock class, mixed with the name of the state, key = tenant: folds that place usage share it, joins take it
+# alone.
+PERSONS_LOCK: Final = 7_314
+_HOLD: Final = """
+SELECT pg_advisory_xact_lock_shared($1 # hashtext(current_schema()), tenant)
+FROM unnest($2::int[]) AS w(tenant) ORDER BY tenant
+"""
 _SAME: Final = """
 SELECT m.tenant, m.person, o.person AS other FROM unnest($1::int[], $2::int[]) AS w(tenant, person)
 JOIN person_join m USING (tenant, person) JOIN person_join o ON o.tenant = m.tenant AND o.canonical = m.canonical

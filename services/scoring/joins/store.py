@@ -87,7 +87,7 @@ async def join_persons(
     conn: Connection, tenant: int, changed: Iterable[int], now: datetime, received: datetime
 ) -> None:
     """After aliases or memberships of joined persons: joins made anew, inferred usage brought home, accounts judged."""
-    await conn.execute("SELECT pg_advisory_xact_lock($1, $2)", PERSONS_LOCK, tenant)
+    await conn.execute("SELECT pg_advisory_xact_lock($1 # hashtext(current_schema()), $2)", PERSONS_LOCK, tenant)
     members = await rejoin(conn, PERSONS, tenant, changed, now)
     moved = await move_home(conn, tenant, await groups(conn, tenant, members))
     sql = "SELECT DISTINCT account FROM account_user WHERE tenant = $1 AND person = ANY($2)"
