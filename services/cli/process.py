@@ -6,7 +6,7 @@ import signal
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +20,8 @@ from services.cli.report import Refused, note, tell
 from services.cli.where import Where, claim_offset
 from shared.clock import Clock
 from shared.embedded import EmbeddedError, EmbeddedPostgres, start_postgres
+from shared.http.guard import Watch, guarded
+from shared.http.limits import Limits
 from shared.postgres import DatabaseSettings
 from shared.service import Service, Worker
 
@@ -38,6 +40,7 @@ class Plan:
     clock: Clock
     whole: bool  # all services in one process: it migrates, and may show the demo
     demo: bool
+    limits: Limits = field(default_factory=Limits)
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,8 @@ async def _live(
     settings: DatabaseSettings,
     stop: asyncio.Event,
 ) -> None:
-    servers = [(_server(services[name]), bound) for name, bound in sockets.items()]
+    watch = Watch(plan.limits)
+    servers = [(_server(services[name], watch), bound) for name, bound in sockets.items()]
     serving = [asyncio.create_task(server.serve([bound]), name="server") for server, bound in servers]
     workers = [
         asyncio.create_task(_work(work), name=service.name) for service in services.values() for work in service.workers
@@ -174,14 +178,16 @@ async def _end(tasks: Sequence["asyncio.Task[object]"], *, cancel: bool) -> None
             log.error("ended_with", task=task.get_name(), reason=repr(task.exception()))
 
 
-def _server(service: Service) -> Server:
+def _server(service: Service, watch: Watch) -> Server:
     config = uvicorn.Config(
         service.http,
-        http="httptools",
+        http=guarded(watch),
+        ws="none",
         lifespan="off",
         access_log=False,
         log_config=None,
         server_header=False,
+        timeout_keep_alive=int(watch.limits.idle_seconds),
         timeout_graceful_shutdown=GRACE,
     )
     return Server(config)

@@ -7,6 +7,7 @@ from typing import Annotated
 import structlog
 import uvloop
 from cyclopts import Parameter
+from cyclopts.types import PositiveInt
 
 from services.cli.compose import SERVICES
 from services.cli.process import Plan, run
@@ -14,6 +15,7 @@ from services.cli.report import WrongUsage
 from services.cli.where import Where, parse_offset
 from shared import log as logging_setup
 from shared.clock import Clock
+from shared.http.limits import Limits
 
 
 def up(
@@ -28,6 +30,13 @@ def up(
         str | None, Parameter(help="Services of this process, comma-separated; it then does not migrate.")
     ] = None,
     clock_offset: Annotated[str, Parameter(help="Shift every clock ahead, for rehearsals: 3d, 36h, 1d12h.")] = "0s",
+    connections: Annotated[
+        PositiveInt, Parameter(env_var="GENKI_CONNECTIONS", help="Most open connections of this process.")
+    ] = Limits.connections,
+    connections_per_address: Annotated[
+        PositiveInt | None,
+        Parameter(env_var="GENKI_CONNECTIONS_PER_ADDRESS", help="Of these from one address; half of all by default."),
+    ] = None,
 ) -> None:
     """Run Genki until SIGINT or SIGTERM; prints `ready http://H:N` when it takes requests."""
     place = where or Where()
@@ -39,7 +48,9 @@ def up(
     logging_setup.configure("warning" if sys.stderr.isatty() else "info")  # a line a request is for log files
     if offset:
         structlog.get_logger("genki.up").warning("clock_shifted", offset=str(offset), note="this is a rehearsal")
-    plan = Plan(place, host, port, names, Clock(offset), whole=only is None, demo=only is None and not empty)
+    limits = Limits(connections, connections_per_address or max(1, connections // 2))
+    whole = only is None
+    plan = Plan(place, host, port, names, Clock(offset), whole=whole, demo=whole and not empty, limits=limits)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run(plan))
 
