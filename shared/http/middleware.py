@@ -3,11 +3,11 @@
 Where one process holds several services a request passes several fronts. The outermost gives the id, writes the log
 line and the headers; the inner ones keep their own body limit and turn their own failures into problems."""
 
-import asyncio
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
@@ -31,11 +31,13 @@ from shared.errors import (
     problem_response,
     refusal_of,
 )
+from shared.patience import Patience
 from shared.tenancy import PRINCIPAL
 
 ROUTE: Final = "genki.route"  # the scope key of a route's template, where the router cannot know it
 BODY_LIMIT: Final = 5_000_000  # bytes as received; ingest counts again after unpacking
 BODY_SECONDS: Final = 30.0  # a client may be silent this long in the middle of its body
+SLOW_SECONDS: Final = 1.0  # a busy route's good answer that took longer is told
 SLASH: Final = "\ufdd0"  # stands in `scope["path"]` for a %2F inside one segment
 _QUIET: Final = frozenset(("/healthz", "/readyz", "/metrics"))
 _ID: Final = re.compile(rb"[0-9A-Za-z_-]{8,64}")
@@ -48,6 +50,7 @@ _SECURITY: Final = (
     (b"cross-origin-resource-policy", b"same-origin"),
 )
 _log = structlog.get_logger("genki.http")
+_patience: Final = Patience()
 Limit = int | Callable[[Scope], int]
 
 
@@ -58,14 +61,17 @@ class SlowBody(Refusal):
 
 
 class Front:
-    """The middleware: `service` names it in log and metrics, `limit` is the most bytes of a body, or says so."""
+    """The middleware: `service` names it in log and metrics, `limit` is the most bytes of a body, or says so. `busy`
+    are routes asked by the thousand: their good and swift answers are counted, and leave no line in the log."""
 
-    def __init__(self, app: ASGIApp, service: str, limit: Limit = BODY_LIMIT) -> None:
+    def __init__(self, app: ASGIApp, service: str, limit: Limit = BODY_LIMIT, busy: Collection[str] = ()) -> None:
         """Wraps an ASGI application."""
         self._app = app
         self._service = service
         self._limit = limit
-        self._open = metrics.HTTP_OPEN.labels(service)
+        self._busy = frozenset(busy)
+        self._open = 0
+        metrics.HTTP_OPEN.labels(service).set_function(lambda: self._open)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request; other scopes pass untouched."""
@@ -85,15 +91,18 @@ class Front:
 
     async def _watched(self, passage: "_Passage") -> None:
         begin = time.perf_counter()
-        with self._open.track_inprogress():
-            try:
-                await passage.run(self._app)
-            finally:
-                self._tell(passage, time.perf_counter() - begin)
+        self._open += 1
+        try:
+            await passage.run(self._app)
+        finally:
+            self._open -= 1
+            self._tell(passage, time.perf_counter() - begin)
 
     def _tell(self, passage: "_Passage", seconds: float) -> None:
         scope, route = passage.scope, route_of(passage.scope)
         metrics.observe_request(self._service, scope["method"], route, passage.status, seconds)
+        if route in self._busy and seconds < SLOW_SECONDS and 200 <= passage.status < 300:
+            return
         write = _log.debug if route in _QUIET else _log.info
         asker = scope.get(PRINCIPAL)
         write(
@@ -203,8 +212,7 @@ class _Passage:
             self._refusal = TooLarge()
             raise self._refusal
         try:
-            async with asyncio.timeout(BODY_SECONDS):
-                message = await self._receive()
+            message = await _patience.wait(self._receive(), BODY_SECONDS)
         except TimeoutError:
             self._refusal = SlowBody()
             raise self._refusal from None
@@ -264,11 +272,18 @@ def _refuse_nul(scope: Scope) -> None:
 
 def _with_headers(message: Message, request_id: str) -> list[Any]:
     headers = list(message.get("headers", ()))
-    names = {name.lower() for name, _ in headers}
-    headers += [pair for pair in _SECURITY if pair[0] not in names]
-    if b"x-request-id" not in names:
+    missing, has_id = _missing(tuple([name for name, _ in headers]))
+    headers += missing
+    if not has_id:
         headers.append((b"x-request-id", request_id.encode("ascii")))
     return headers
+
+
+@lru_cache(maxsize=256)
+def _missing(names: tuple[bytes, ...]) -> tuple[tuple[tuple[bytes, bytes], ...], bool]:
+    """The security headers that are not among these, and whether the id is."""
+    told = {name.lower() for name in names}
+    return tuple(pair for pair in _SECURITY if pair[0] not in told), b"x-request-id" in told
 
 
 def _request_id(scope: Scope) -> str:

@@ -138,6 +138,41 @@ async def test_log_line_and_metrics_name_the_route_and_not_the_path(client: http
     assert (REGISTRY.get_sample_value("genki_http_request_seconds_count", labels) or 0) >= 2
 
 
+async def test_a_busy_routes_good_and_swift_answers_are_counted_and_leave_no_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    transport = httpx2.ASGITransport(Front(application(), "busy", busy=("/echo", "/v1/things/{thing_id}")))
+    labels = {"service": "busy", "method": "POST", "route": "/echo", "status": "2xx"}
+    async with httpx2.AsyncClient(transport=transport, base_url="http://genki") as client:
+        with structlog.testing.capture_logs() as lines:
+            await client.post("/echo", content=b"abc")
+            await client.get("/v1/things/7")
+        assert [(line["route"], line["status"]) for line in lines] == [("/v1/things/{thing_id}", 404)]
+        monkeypatch.setattr("shared.http.middleware.SLOW_SECONDS", 0.0)
+        with structlog.testing.capture_logs() as lines:
+            await client.post("/echo", content=b"abc")
+    assert [(line["route"], line["status"]) for line in lines] == [("/echo", 200)]
+    assert REGISTRY.get_sample_value("genki_http_request_seconds_count", labels) == 2
+
+
+async def test_requests_under_way_are_counted() -> None:
+    asked, go_on = asyncio.Event(), asyncio.Event()
+
+    async def wait(_: Request) -> PlainTextResponse:
+        asked.set()
+        await go_on.wait()
+        return PlainTextResponse("ok")
+
+    transport = httpx2.ASGITransport(Front(Starlette(routes=[Route("/", wait)]), "counting"))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://genki") as client:
+        answer = asyncio.create_task(client.get("/"))
+        await asked.wait()
+        assert REGISTRY.get_sample_value("genki_http_requests_open", {"service": "counting"}) == 1
+        go_on.set()
+        await answer
+    assert REGISTRY.get_sample_value("genki_http_requests_open", {"service": "counting"}) == 0
+
+
 async def test_of_two_fronts_in_one_process_the_outer_speaks_once(client: httpx2.AsyncClient) -> None:
     outer = Front(application(limit=10), "outer", 1000)
     transport = httpx2.ASGITransport(outer)
