@@ -148,16 +148,16 @@ CREATE TABLE {schema}.account_state (
   priority_order smallint NOT NULL, band_order smallint NOT NULL, acv_order bigint NOT NULL,
   call_order text COLLATE "C", id_folded text COLLATE "C" NOT NULL, name_folded text COLLATE "C",
   digest uuid NOT NULL, computed_at timestamptz NOT NULL,
+  class smallint NOT NULL GENERATED ALWAYS AS ({class}) STORED,
   PRIMARY KEY (tenant, account)
 ) WITH (fillfactor = 80, toast_tuple_target = 8160);
 CREATE UNIQUE INDEX ON {schema}.account_state (tenant, account_id);
 CREATE INDEX ON {schema}.account_state (tenant, priority_order, band_order, acv_order, account_id) WHERE NOT churned;
-CREATE INDEX ON {schema}.account_state (tenant, csm_id);
 CREATE INDEX ON {schema}.account_state (tenant, id_folded);
 CREATE INDEX ON {schema}.account_state (tenant, name_folded);
-CREATE INDEX ON {schema}.account_state (tenant, due_at) WHERE covered;
 CREATE INDEX ON {schema}.account_state (tenant, due_at, acv_order, account_id) WHERE due_at IS NOT NULL;
 CREATE INDEX ON {schema}.account_state (tenant, call_order) WHERE call_order IS NOT NULL;
+{indexes}
 
 -- How each account stood at T (ago 0) and at the end of the days 1, 7 and 28 before. Written by the assessment.
 CREATE TABLE {schema}.standing (

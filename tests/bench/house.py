@@ -127,6 +127,11 @@ class House:
         self._stack.callback(server.stop)
         return server
 
+    def adopt(self, server: EmbeddedPostgres) -> None:
+        """Another PostgreSQL than one in the house's own folder, before `server` is used; ended with the house."""
+        self.__dict__["server"] = server
+        self._stack.callback(server.stop)
+
     @cached_property
     def postgres(self) -> Meter:
         """PostgreSQL's CPU, backends that have ended included."""

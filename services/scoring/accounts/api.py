@@ -9,7 +9,8 @@ from fastapi.responses import Response
 from services.scoring.accounts import sheet, store
 from services.scoring.accounts.answers import detail, detail_past, listed, listed_past
 from services.scoring.accounts.asked import COLUMNS, Asked
-from services.scoring.accounts.listing import After, live_page, past_list, past_page, total
+from services.scoring.accounts.chosen import total
+from services.scoring.accounts.listing import After, live_page, past_list, past_page
 from services.scoring.accounts.search import folded
 from services.scoring.accounts.shapes import AccountDetail, AccountItem, AccountList
 from services.scoring.accounts.sheet import CSV, Format, Sheet

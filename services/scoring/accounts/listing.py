@@ -1,59 +1,106 @@
-"""SQL of the account list in any order and of any choice; past lists the same of recomputed accounts."""
+"""The account list page by page, in any order and of any choice; past lists the same of recomputed accounts.
+
+The default order and those of health, ACV and renewal are read off an index, be the list whole or chosen by classes,
+CSMs or teams. Everything else sorts what is chosen, if that is at most 20,000 accounts.
+"""
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any, Final
 
+from services.scoring.accounts import chosen
 from services.scoring.accounts.asked import COLUMNS, Asked
-from services.scoring.accounts.search import beyond
-from services.scoring.accounts.store import FIRST, LIST_COLUMNS, live_total
+from services.scoring.accounts.chosen import ORDERS, Chosen, Order
+from services.scoring.accounts.store import FIRST, LIST_COLUMNS
+from services.scoring.accounts.walk import Span, backward, forward
 from services.scoring.asof import Question, past
 from services.scoring.assessment import Assessment
-from services.scoring.state import orders
-from shared.http.answers import EXACT
+from services.scoring.state import LAST, orders
 
 DEFAULT_ORDER: Final = ("priority_order", "band_order", "acv_order", "account_id")
+_DEFAULT: Final = ", ".join(DEFAULT_ORDER)
 After = Sequence[Any] | None  # where the page before ended: the values of its order
+# The default order of all reads its own index from one place on.
+_WHOLE: Final = f"""
+SELECT {LIST_COLUMNS} FROM account_state WHERE tenant = $1 AND NOT churned AND ({_DEFAULT}) > ($2, $3, $4, $5)
+ORDER BY {_DEFAULT} LIMIT $6
+"""
+_LEAST: Final[Mapping[str, Any]] = {"float8": float("-inf"), "bigint": -(2**63), "date": date.min}
+_MOST: Final[Mapping[str, Any]] = {"float8": float("inf"), "bigint": LAST, "date": date.max}
 
 
-class Statement:
-    """Clauses and arguments of one statement; $1 is the tenant."""
-
-    def __init__(self, tenant: int, asked: Asked) -> None:
-        self.args: list[Any] = [tenant]
-        self.clauses = ["tenant = $1"]
-        if not asked.churned:
-            self.clauses.append("NOT churned")
-        for name, values in asked.filters.items():
-            self.clauses.append(f"{name} = ANY({self.arg(list(values))}::text[])")
-        if asked.prefix is not None:
-            self._begins(asked.prefix)
-
-    def arg(self, value: Any) -> str:
-        """The placeholder of one more argument."""
-        self.args.append(value)
-        return f"${len(self.args)}"
-
-    def _begins(self, prefix: str) -> None:
-        low, end = self.arg(prefix), beyond(prefix)
-        high = None if end is None else self.arg(end)
-        ranges = [
-            f"({name} >= {low}" + (f" AND {name} < {high})" if high else ")") for name in ("id_folded", "name_folded")
-        ]
-        self.clauses.append(f"({' OR '.join(ranges)})")
-
-    @property
-    def where(self) -> str:
-        """All clauses."""
-        return " AND ".join(self.clauses)
+async def live_page(question: Question, asked: Asked, after: After, size: int) -> tuple[list[Any], list[Any] | None]:
+    """The next rows of account_state, and where they end if more follow. Raises TooManyToSort."""
+    rows = await _rows(question, asked, after, size + 1)
+    if len(rows) <= size:
+        return rows, None
+    return rows[:size], _end_of_row(rows[size - 1], asked)
 
 
-def page_statement(tenant: int, asked: Asked, after: After, limit: int) -> tuple[str, list[Any]]:
-    """The statement of the next `limit` rows. The default order reads its own index."""
-    told = Statement(tenant, asked)
+async def _rows(question: Question, asked: Asked, after: After, size: int) -> list[Any]:
+    if asked.unfiltered and asked.sort is None:
+        return await question.conn.fetch(_WHOLE, question.tenant, *(after or FIRST), size)
+    some = await chosen.choose(question, asked)
+    if asked.sort is None and some.lanes is not None:
+        return await _default(question, some, after, size)
+    if asked.sort in ORDERS and some.lanes is not None:
+        return await _ordered(question, some, asked, after, size)
+    sql, args = sorted_page(question.tenant, asked, some, after, size)
+    return await question.conn.fetch(sql, *args)
+
+
+async def _default(question: Question, some: Chosen, after: After, size: int) -> list[Any]:
+    lanes, span = some.by_default(after or FIRST)
+    if not lanes.turns:
+        return []
+    sql, args = forward(lanes, span, size)
+    return await question.conn.fetch(sql, question.tenant, *args)
+
+
+async def _ordered(question: Question, some: Chosen, asked: Asked, after: After, size: int) -> list[Any]:
+    """First the rows with a value, then those without."""
+    order, rows = ORDERS[asked.sort or ""], list[Any]()
+    value, account_id = after or (None, "")
+    if after is None or value is not None:
+        rows = await _valued(question, some, order, asked, (value, account_id), size, inside=after is not None)
+        account_id = ""
+    if len(rows) < size:
+        rows += await _unvalued(question, some, order, account_id, size - len(rows))
+    return rows
+
+
+async def _valued(
+    question: Question, some: Chosen, order: Order, asked: Asked, after: Sequence[Any], size: int, *, inside: bool
+) -> list[Any]:
+    upward = asked.descending == order.reversed
+    value, account_id = after
+    least, most = _LEAST[order.kind], _MOST[order.kind]
+    start = [order.stored(value) if inside else least if upward else most, account_id]
+    lanes = some.ordered(order)
+    if not lanes.turns:
+        return []
+    also = f" AND s.{order.column} < {LAST}" if order.reversed else f" AND s.{order.column} IS NOT NULL"
+    span = Span([(order.column, order.kind)], [start] * len(lanes.turns), also if upward else "")
+    sql, args = forward(lanes, span, size) if upward else backward(lanes, span, size, inside=inside)
+    return await question.conn.fetch(sql, question.tenant, *args)
+
+
+async def _unvalued(question: Question, some: Chosen, order: Order, account_id: str, size: int) -> list[Any]:
+    lanes = some.ordered(order)
+    if not lanes.turns:
+        return []
+    missing = f" AND s.{order.column} = {LAST}" if order.reversed else f" AND s.{order.column} IS NULL"
+    sql, args = forward(lanes, Span([], [[account_id]] * len(lanes.turns), missing), size)
+    return await question.conn.fetch(sql, question.tenant, *args)
+
+
+def sorted_page(tenant: int, asked: Asked, some: Chosen, after: After, limit: int) -> tuple[str, list[Any]]:
+    """The statement of the next `limit` rows where what is chosen has to be sorted."""
+    told = some.statement(tenant)
     if asked.sort is None:
         marks = [told.arg(value) for value in after or FIRST]
-        told.clauses.append(f"({', '.join(DEFAULT_ORDER)}) > ({', '.join(marks)})")
-        order, extra = ", ".join(DEFAULT_ORDER), ""
+        told.clauses.append(f"({_DEFAULT}) > ({', '.join(marks)})")
+        order, extra = _DEFAULT, ""
     else:
         column = COLUMNS[asked.sort]
         if after is not None:
@@ -64,7 +111,7 @@ def page_statement(tenant: int, asked: Asked, after: After, limit: int) -> tuple
     return f"{sql} LIMIT {told.arg(limit)}", told.args
 
 
-def _beyond(told: Statement, asked: Asked, after: Sequence[Any]) -> str:
+def _beyond(told: chosen.Statement, asked: Asked, after: Sequence[Any]) -> str:
     column, (value, account_id) = COLUMNS[asked.sort or ""], after
     mark = told.arg(account_id)
     if value is None:
@@ -74,28 +121,10 @@ def _beyond(told: Statement, asked: Asked, after: Sequence[Any]) -> str:
     return f"({column.sql} {than} {here} OR {same} OR {column.sql} IS NULL)"
 
 
-async def live_page(question: Question, asked: Asked, after: After, size: int) -> tuple[list[Any], list[Any] | None]:
-    """The next rows of account_state, and where they end if more follow."""
-    sql, args = page_statement(question.tenant, asked, after, size + 1)
-    rows = await question.conn.fetch(sql, *args)
-    if len(rows) <= size:
-        return rows, None
-    return rows[:size], _end_of_row(rows[size - 1], asked)
-
-
 def _end_of_row(row: Mapping[str, Any], asked: Asked) -> list[Any]:
     if asked.sort is None:
         return [row[name] for name in DEFAULT_ORDER]
-    return [row["sort_value"], row["account_id"]]
-
-
-async def total(question: Question, asked: Asked) -> int:
-    """How many are meant; with a filter counted up to 10,001."""
-    if asked.unfiltered:
-        return await live_total(question)
-    told = Statement(question.tenant, asked)
-    sql = f"SELECT count(*) FROM (SELECT 1 FROM account_state WHERE {told.where} LIMIT {EXACT + 1}) AS found"
-    return int(await question.conn.fetchval(sql, *told.args) or 0)
+    return [row[ORDERS[asked.sort].told] if asked.sort in ORDERS else row["sort_value"], row["account_id"]]
 
 
 async def past_list(question: Question, asked: Asked) -> list[Assessment]:

@@ -25,9 +25,11 @@ SELECT account, account_id, name, tier, csm_id, acv, covered, due_at, acv_order,
 FROM account_state WHERE tenant = $1 AND due_at IS NOT NULL AND due_at < $2
   AND (due_at, acv_order, account_id) > ($3, $4, $5) ORDER BY due_at, acv_order, account_id LIMIT $6
 """
+# In the index's order, or a plan might read the table from its beginning.
 _COUNT: Final = f"""
 SELECT count(*) FROM (
-  SELECT 1 FROM account_state WHERE tenant = $1 AND due_at IS NOT NULL AND due_at < $2 LIMIT {EXACT + 1}) AS found
+  SELECT 1 FROM account_state WHERE tenant = $1 AND due_at IS NOT NULL AND due_at < $2
+  ORDER BY due_at LIMIT {EXACT + 1}) AS found
 """
 # Contacts by T that reached nobody, after the last that counted ($3, $4: which is whose; null = never any).
 _ATTEMPTS: Final = f"""

@@ -11,8 +11,7 @@ from urllib.parse import quote
 import msgspec
 import pytest
 
-from services.scoring.accounts.asked import COLUMNS, Asked
-from services.scoring.accounts.listing import page_statement
+from services.scoring.accounts.asked import COLUMNS
 from services.scoring.matrix.rules import BANDS, PRIORITIES
 from shared.facts import AnyFact
 from shared.http import encode_cursor
@@ -175,36 +174,6 @@ async def test_a_sheet_follows_filters_order_and_limit(filled: TestTenant):
     answer = await filled.call("GET", "/v1/accounts?format=csv&sort=-acv&csm=c1&limit=3")
     rows = list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"), newline="")))
     assert [row["account_id"] for row in rows] == ids(await filled.get("/v1/accounts?sort=-acv&csm=c1&limit=3"))
-
-
-_MANY = """
-INSERT INTO scoring_state.account_state
-SELECT (jsonb_populate_record(s, jsonb_build_object('account', -n, 'account_id', 'b' || n, 'id_folded', 'b' || n,
-  'name_folded', 'name ' || n, 'acv_order', -n, 'priority_order', n % 4, 'band_order', n % 3))).*
-FROM scoring_state.account_state s, generate_series(1, 20000) n WHERE s.tenant = $1
-"""
-_ORDER = "account_state_tenant_priority_order_band_order_acv_order_ac_idx"
-_NAME, _ID = "account_state_tenant_name_folded_idx", "account_state_tenant_id_folded_idx"
-
-
-async def test_among_twenty_thousand_lists_and_searches_reach_their_index_under_row_security(house: House):
-    tenant = await house.tenant()
-    await tenant.tell(tenant.account("a"))
-    await house.owner.execute(_MANY, tenant.number)
-    await house.owner.execute("ANALYZE scoring_state.account_state")
-    after = [1, 1, -5_000, "b"]
-    for asked, place, indexes in (
-        (Asked(), None, {_ORDER}),
-        (Asked(), after, {_ORDER}),
-        (Asked({"status": ("active",)}), after, {_ORDER}),
-        (Asked(prefix="name 77"), None, {_NAME, _ID}),
-    ):
-        sql, args = page_statement(tenant.number, asked, place, 50)
-        async with house.database.app.acquire() as conn, conn.transaction():
-            await conn.execute(f"SET LOCAL app.tenants = '{tenant.number}'")
-            plan = "\n".join(row[0] for row in await conn.fetch(f"EXPLAIN {sql}", *args))
-        assert [index for index in indexes if index not in plan] == [], plan
-        assert "Seq Scan" not in plan
 
 
 # Last: it moves the clock.

@@ -5,6 +5,7 @@ from typing import Any
 from services.scoring.activity import store as activity
 from services.scoring.contacts import store as contacts
 from services.scoring.joins.sql import joined
+from tests.plans import copied
 from tests.services.scoring.builders import TODAY, at
 from tests.services.scoring.harness import House
 
@@ -12,11 +13,6 @@ _MANY = """
 INSERT INTO scoring_state.contact (tenant, account, at, id, sent_id, channel, outcome, person_ids, recorded_at)
 SELECT $1, n % 500, timestamptz '2020-01-01' + n * interval '1 hour', 'm' || n, 'm' || n, 'phone',
   CASE WHEN n % 200 = 0 THEN 'planned' ELSE 'reached' END, '{}', now() FROM generate_series(1, 40000) n
-"""
-_ACCOUNTS = """
-INSERT INTO scoring_state.account_state
-SELECT (jsonb_populate_record(s, jsonb_build_object('account', 100000 + n, 'account_id', 'b' || n))).*
-FROM scoring_state.account_state s, generate_series(1, 20000) n WHERE s.tenant = $1
 """
 
 
@@ -31,7 +27,8 @@ async def test_plans_and_a_week_of_activity_read_no_other_contacts(house: House)
     tenant = await house.tenant()
     await tenant.tell(tenant.account("a"))
     await house.owner.execute(_MANY, tenant.number)
-    await house.owner.execute(_ACCOUNTS, tenant.number)
+    many = {"account": "100000 + n", "account_id": "'b' || n"}
+    await copied(house.owner, "scoring_state.account_state", tenant.number, 20_000, **many)
     await house.owner.execute("ANALYZE scoring_state.contact, scoring_state.account_state")
     sql = contacts._PAGE.replace("{shown}", contacts._NOW)
     told = await plan(house, tenant.number, sql, [tenant.number, at(TODAY), ["open"], None, *contacts.FIRST, 50])
