@@ -1,7 +1,7 @@
 """Group commit: facts of concurrent requests travel together, each request is answered when its own are durable."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import structlog
@@ -10,6 +10,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from services.ingest.domain.verdict import Line
 from shared.bus import Bus, BusUnavailable, Outgoing, Place, cut
 from shared.errors import TooMany, Unavailable
+from shared.patience import Patience
 
 LINGER: Final = 0.003  # s; how long the first request of a group waits for company
 TIMEOUT: Final = 5.0  # s until a request is told that nothing is known
@@ -18,49 +19,56 @@ _log = structlog.get_logger("genki.ingest")
 
 # Records and bytes handed to the log, and how long the log took to make a group durable, in seconds.
 RECORDS: Final = Counter("genki_ingest_records", "Records sent to the log", ("outcome",))
+_DURABLE: Final = RECORDS.labels("durable")
+_UNKNOWN: Final = RECORDS.labels("unknown")
 PUBLISH_SECONDS: Final = Histogram("genki_ingest_publish_seconds", "Until a group of records was durable")
 # Bytes of lines that requests still wait for (or that the log has not settled after they gave up).
 IN_FLIGHT: Final = Gauge("genki_ingest_bytes_in_flight", "Bytes taken and not yet settled")
 
 
+class _Waiter:
+    """One request: it is answered when none of its places is left."""
+
+    __slots__ = ("done", "left")
+
+    def __init__(self, done: asyncio.Future[None], left: int) -> None:
+        self.done, self.left = done, left
+
+
 class _Group:
-    """What gathers while the linger lasts: lines by partition, and who waits for which partitions."""
+    """What gathers while the linger lasts: lines by partition, and who waits for which partition."""
 
     def __init__(self) -> None:
         self.lines: dict[Place, list[bytes]] = {}
         self.received: dict[Place, int] = {}
-        self.waiters: list[tuple[asyncio.Future[None], frozenset[Place]]] = []
+        self.waiters: dict[Place, list[_Waiter]] = {}
         self.bytes = 0
 
-    def add(self, lines: Sequence[Line], received: int, size: int, waiter: asyncio.Future[None]) -> None:
-        for topic, part, line in lines:
-            place = (topic, part)
+    def add(self, lines: Mapping[Place, list[bytes]], received: int, size: int, done: asyncio.Future[None]) -> None:
+        waiter = _Waiter(done, len(lines))
+        for place, some in lines.items():
             held = self.lines.get(place)
             if held is None:
-                self.lines[place] = [line]
+                self.lines[place] = [*some]
                 self.received[place] = received
+                self.waiters[place] = [waiter]
             else:
-                held.append(line)
-        places = frozenset((topic, part) for topic, part, _ in lines)
-        for place in places:
-            self.received[place] = min(self.received[place], received)
-        self.waiters.append((waiter, places))
+                held += some
+                self.received[place] = min(self.received[place], received)
+                self.waiters[place].append(waiter)
         self.bytes += size
 
-    def settle(self, places: frozenset[Place] | None, error: BaseException | None) -> None:
-        """Answers those who waited for nothing but these places (None: for any) and, on an error, all who did."""
-        left: list[tuple[asyncio.Future[None], frozenset[Place]]] = []
-        for waiter, wanted in self.waiters:
-            rest = frozenset() if places is None else wanted - places
-            if waiter.done():
-                continue
-            if error is not None and (places is None or wanted & places):
-                waiter.set_exception(error)
-            elif rest:
-                left.append((waiter, rest))
-            else:
-                waiter.set_result(None)
-        self.waiters = left
+    def settle(self, places: Iterable[Place], error: BaseException | None) -> None:
+        """Answers those who waited for nothing but these places and, on an error, all who waited for one of them."""
+        for place in places:
+            for waiter in self.waiters.pop(place, ()):
+                waiter.left -= 1
+                if waiter.done.done():
+                    continue
+                if error is not None:
+                    waiter.done.set_exception(error)
+                elif not waiter.left:
+                    waiter.done.set_result(None)
 
 
 class Publisher:
@@ -78,6 +86,8 @@ class Publisher:
         self._group: _Group | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._in_flight = 0
+        self._patience = Patience()
+        IN_FLIGHT.set_function(lambda: self._in_flight)
         self._failing = False
         self._closing = False
 
@@ -87,20 +97,26 @@ class Publisher:
         return self._in_flight
 
     async def publish(self, lines: Sequence[Line], received: int) -> None:
-        """Returns when every line is on the log. `received` is their accept time in µs since 1970.
+        """Returns when every line is on the log. `received` is their accept time in µs since 1970. Raises as `put`."""
+        sorted_lines: dict[Place, list[bytes]] = {}
+        for topic, part, line in lines:
+            sorted_lines.setdefault((topic, part), []).append(line)
+        await self.put(sorted_lines, received)
+
+    async def put(self, lines: Mapping[Place, list[bytes]], received: int) -> None:
+        """As `publish`, of lines that lie by partition already; no place without a line.
 
         Raises TooMany when too much is under way (nothing was sent), Unavailable when the log did not confirm in time:
         then nothing is known, and sending again is safe.
         """
         if not lines:
             return
-        size = sum(len(line) + 1 for _, _, line in lines)
+        size = sum(sum(map(len, some)) + len(some) for some in lines.values())
         self._refuse_if_full(size)
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._join(lines, received, size, waiter)
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._join(lines, received, size, done)
         try:
-            async with asyncio.timeout(self._timeout):
-                await waiter
+            await self._patience.wait(done, self._timeout)
         except (TimeoutError, BusUnavailable):
             self._failing = True
             raise Unavailable("The log did not confirm in time; send again.", code="log_unavailable") from None
@@ -126,22 +142,18 @@ class Publisher:
                 raise Unavailable("The log does not answer.", code="log_unavailable", retry_after=5)
             raise TooMany("More facts are under way than the log takes.", code="overloaded", retry_after=1)
 
-    def _join(self, lines: Sequence[Line], received: int, size: int, waiter: asyncio.Future[None]) -> None:
-        self._count(size)
+    def _join(self, lines: Mapping[Place, list[bytes]], received: int, size: int, done: asyncio.Future[None]) -> None:
+        self._in_flight += size
         if self._group is None:
             self._group = _Group()
             task = asyncio.get_running_loop().create_task(self._send(self._group))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        self._group.add(lines, received, size, waiter)
+        self._group.add(lines, received, size, done)
 
     def _release(self, group: _Group, size: int) -> None:
         group.bytes -= size
-        self._count(-size)
-
-    def _count(self, size: int) -> None:
-        self._in_flight += size
-        IN_FLIGHT.set(self._in_flight)
+        self._in_flight -= size
 
     async def _send(self, group: _Group) -> None:
         try:
@@ -152,11 +164,11 @@ class Publisher:
                 with PUBLISH_SECONDS.time():
                     await self._ship(group)
         except asyncio.CancelledError:
-            group.settle(None, BusUnavailable("cut off at shutdown"))
+            group.settle([*group.waiters], BusUnavailable("cut off at shutdown"))
             raise
         except Exception as error:  # noqa: BLE001 whatever it was: nobody may wait for ever, and nobody may be told "stored"
             _log.error("publish_failed", exc_info=error)
-            group.settle(None, BusUnavailable(str(error)))
+            group.settle([*group.waiters], BusUnavailable(str(error)))
         finally:
             self._leave(group)
             self._release(group, group.bytes)
@@ -168,20 +180,20 @@ class Publisher:
     async def _ship(self, group: _Group) -> None:
         records = {place: cut(place, lines, group.received[place]) for place, lines in sorted(group.lines.items())}
         if self._whole:
-            await self._store(group, [one for some in records.values() for one in some], None)
+            await self._store(group, [one for some in records.values() for one in some], [*records])
             return
-        await asyncio.gather(*(self._store(group, some, frozenset((place,))) for place, some in records.items()))
+        await asyncio.gather(*(self._store(group, some, (place,)) for place, some in records.items()))
 
-    async def _store(self, group: _Group, records: Sequence[Outgoing], places: frozenset[Place] | None) -> None:
+    async def _store(self, group: _Group, records: Sequence[Outgoing], places: Sequence[Place]) -> None:
         try:
             async with asyncio.timeout(self._timeout + 1):  # the port's own limit comes first, should it be kept
                 await self._bus.publish(records, self._timeout)
         except (BusUnavailable, TimeoutError) as error:
-            RECORDS.labels("unknown").inc(len(records))
+            _UNKNOWN.inc(len(records))
             self._release(group, _bytes(records))
             group.settle(places, BusUnavailable(str(error) or "no answer in time"))
             return
-        RECORDS.labels("durable").inc(len(records))
+        _DURABLE.inc(len(records))
         self._failing = False
         self._release(group, _bytes(records))
         group.settle(places, None)
