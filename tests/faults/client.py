@@ -1,6 +1,6 @@
 """A load client that keeps books: every attempt is on disk before its request leaves, every outcome after it.
 
-In a scenario (`made`: of `services.cli.tenants.create_tenant`, or `tenants` here for a Ground of the journeys):
+In a scenario (`made`: of `services.cli.tenants.create_tenant`, or of `tenants` here):
 
     async with load(url, [Tenant.of(one) for one in made], folder / "sent.ndjson", rate=300) as run:
         …  # break things; `run.aim(url)` where a door has moved; `run.summary` tells statuses and times
@@ -30,11 +30,11 @@ from typing import Any, Final, NamedTuple
 
 import aiohttp
 
-from services.cli.tenants import NewTenant
+from services.cli.tenants import NewTenant, create_tenant
 from services.scoring.ledger.attempts import Line
+from shared.postgres import DatabaseSettings
 from tests.faults.course import Course, Item
 from tests.faults.notebook import Notebook
-from tests.journeys.running import Ground
 
 OPEN_REQUESTS: Final = 32
 TIMEOUT: Final = 10.0  # seconds for one answer
@@ -227,13 +227,10 @@ def _results(door: str, status: int, told: Any, count: int) -> list[str | None] 
     return [refused.get(index) for index in range(count)]
 
 
-def tenants(ground: Ground, count: int, name: str = "Load") -> list[Tenant]:
-    """New tenants of this ground's database."""
-    made: list[Tenant] = []
-    for number in range(count):
-        told = json.loads(ground.command("tenant", "create", f"{name} {number}", "--json"))
-        made.append(Tenant(told["tenant_id"], *(told["keys"][kind] for kind in ("server", "write", "admin"))))
-    return made
+async def tenants(settings: DatabaseSettings, count: int, name: str = "Load") -> list[Tenant]:
+    """New tenants."""
+    now = datetime.now(UTC)
+    return [Tenant.of(await create_tenant(settings, f"{name} {n}", "Asia/Tokyo", "JPY", now)) for n in range(count)]
 
 
 @asynccontextmanager

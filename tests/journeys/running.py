@@ -61,6 +61,7 @@ class Ground:
     database: TestDatabase
     folder: Path
     kafka: str | None = None
+    program: tuple[str, ...] = ("services",)  # what `up` runs; a test may put itself before it
     processes: list[Process] = field(default_factory=list)
     door: str = ""  # where what was started last is asked
 
@@ -79,7 +80,7 @@ class Ground:
     def up(self, *flags: str, env: Mapping[str, str] | None = None) -> Process:
         """Starts `genki up` on a free port. Not waited for."""
         output = self.folder / f"up-{len(self.processes)}.log"
-        command = [sys.executable, "-m", "services", "up", "--port", "0", "--empty", *flags]
+        command = [sys.executable, "-m", *self.program, "up", "--port", "0", "--empty", *flags]
         with output.open("wb") as sink:
             handle = subprocess.Popen(
                 command,
