@@ -16,7 +16,7 @@ from services.scoring.ledger import log as logs
 from services.scoring.ledger.attempts import attempts, digest
 from services.scoring.ledger.books import Books, Report
 from services.scoring.ledger.pages import APPLIED, CONSUMED, DEAD, IN_OUTBOX, LINE, ROW, WAITS, Pages
-from services.scoring.ledger.rules import Entry, Span, Spot, Terms, misplaced, overlaps, uneven
+from services.scoring.ledger.rules import Entry, Span, Spot, Terms, holes, misplaced, overlaps, uneven
 from shared import facts
 from shared.bus import Place
 from shared.clock import from_micros
@@ -66,8 +66,8 @@ async def audit(settings: DatabaseSettings, kafka: str | None, now: datetime, cl
         sent = None if client is None else await _copy_client(pages, client, known, say)
         archived = await _copy_archive(pages, conn, log, client is not None, say)
         await _copy_state(pages, conn, say)
-        await _copy_log(pages, conn, kafka, log, positions, say)
-        found = list(misplaced(positions, log.begins, log.ends))
+        counted = await _copy_log(pages, conn, kafka, log, positions, say)
+        found = [*misplaced(positions, log.begins, log.ends), *holes(counted, log.begins, log.ends)]
         today = (now - from_micros(0)).days
         books = Books(Terms(today, sent, bool(found)))
         books.faults(7, found)
@@ -146,14 +146,18 @@ async def _copy_state(pages: Pages, conn: Connection, say: Say) -> None:
 
 async def _copy_log(
     pages: Pages, conn: Connection, kafka: str | None, log: logs.Log, positions: dict[Place, int], say: Say
-) -> None:
+) -> Counter[Place]:
+    """Every line of the log, the dead letters and the outbox; how many records each partition holds."""
+    records: Counter[Place] = Counter()
     count = 0
     async for topic, part, offset, body in logs.bodies(conn, kafka, log, facts.CONSUMED_TOPICS):
+        records[topic, part] += 1
         done = CONSUMED if offset < positions.get((topic, part), 0) else WAITS
         for number, raw in _lines(body):
             await pages.add_line(LINE, raw, Spot(topic, part, offset, number), done)
             count += 1
-    async for _, _, _, body in logs.bodies(conn, kafka, log, (facts.DEAD_TOPIC,)):
+    async for topic, part, _, body in logs.bodies(conn, kafka, log, (facts.DEAD_TOPIC,)):
+        records[topic, part] += 1
         for _, raw in _lines(body):
             told = msgspec.json.decode(raw)
             spot = Spot(told["topic"], told["partition"], told["offset"], told["line"])
@@ -163,6 +167,7 @@ async def _copy_log(
             await pages.add_line(LINE, raw, Spot(row["topic"], row["part"], -1, number), IN_OUTBOX)
     await pages.flush()
     say(f"log: {count:,} lines")
+    return records
 
 
 def _lines(body: bytes) -> Iterator[tuple[int, bytes]]:

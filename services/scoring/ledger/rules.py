@@ -238,6 +238,17 @@ def misplaced(
             yield Found(0, _named(place), why)
 
 
+def holes(
+    counted: Mapping[Place, int], begins: Mapping[Place, int], ends: Mapping[Place, int]
+) -> Iterator[Found]:  # fmt: skip
+    """Partitions that hold fewer records than lie between their first and last offset: the log lost some."""
+    for place, end in sorted(ends.items()):
+        missing = end - begins.get(place, 0) - counted.get(place, 0)
+        if missing > 0:
+            why = f"{missing} records are missing between offset {begins.get(place, 0)} and the end {end}"
+            yield Found(0, _named(place), why)
+
+
 def uneven(archived: Mapping[tuple[int, str], int], stored: Mapping[tuple[int, str], int]) -> Iterator[Found]:
     """Events of (tenant, feature) that archive and usage table count differently."""
     for tenant, feature in sorted(archived.keys() | stored.keys()):

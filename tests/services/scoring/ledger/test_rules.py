@@ -15,6 +15,7 @@ from services.scoring.ledger.rules import (
     Span,
     Spot,
     Terms,
+    holes,
     judge,
     miscounted,
     misplaced,
@@ -171,6 +172,13 @@ def test_positions_that_the_log_contradicts_are_found() -> None:
     assert list(misplaced(positions, begins, ends)) == [
         Found(0, "t/1", "the log begins at 6, records from 5 on were never applied"),
         Found(0, "t/3", "the stored position 5 lies beyond the log's end 4"),
+    ]
+
+
+def test_a_log_with_a_hole_is_found() -> None:
+    begins, ends = {("t", 0): 2, ("t", 1): 0, ("t", 2): 4}, {("t", 0): 9, ("t", 1): 3, ("t", 2): 4}
+    assert list(holes({("t", 0): 7, ("t", 1): 2}, begins, ends)) == [
+        Found(0, "t/1", "1 records are missing between offset 0 and the end 3")
     ]
 
 
