@@ -31,6 +31,11 @@ class Memory(Generic[Found]):
             self._asking[name] = task
         return await asyncio.shield(task)  # one asker's disconnect must not fail the others
 
+    def known(self, name: str) -> Found | None:
+        """What was found and is still believed; nobody is asked."""
+        held = self.found.get(name)
+        return held[1] if held is not None and held[0] > time.monotonic() else None
+
     def forget(self, name: str) -> None:
         """Drops what is remembered of an id: it changed in this process."""
         self.found.pop(name, None)

@@ -136,18 +136,25 @@ class Keyring:
         self._tokens = tokens if find_tenant is not None else None
         self._keys = Memory(self._ask, _TTL, _KNOWN)
         self._tenants = Memory(find_tenant or _nobody, _TTL, _KNOWN)
+        self._opened: dict[str, tuple[str, _Entry]] = {}  # by whole key: its id and what it opened
 
     async def verify(self, token: str | None) -> Principal:
         """Who holds this key or bears this token. Raises Unauthorized, or Unavailable when the database, or an issuer
         whose keys were never seen, cannot be asked."""
+        held = self._opened.get(token) if token else None
+        if held is not None and self._keys.known(held[0]) is held[1] and not held[1].expired(self._clock):
+            return held[1].principal  # the very entry that this key opened before is still believed
         if token and self._tokens is not None and looks_like_one(token):
             return await self._bearer(await self._tokens.claimed(token))
         key = parse_key(token) if token else None
         if key is None:
             raise Unauthorized
         entry = await self._keys.get(key.key_id)
-        if entry is None or not entry.opens(key, self._clock.now()):
+        if entry is None or not entry.opens(key, self._clock):
             raise Unauthorized
+        if len(self._opened) >= _KNOWN:
+            self._opened.clear()
+        self._opened[str(token)] = (key.key_id, entry)
         return entry.principal
 
     def forget(self, key_id: str) -> None:
@@ -184,10 +191,14 @@ class _Entry(NamedTuple):
         )
         return cls(principal, bytes(row["secret_hash"]), row["expires_at"], row["revoked_at"] is not None)
 
-    def opens(self, key: Key, now: datetime) -> bool:
+    def opens(self, key: Key, clock: Clock) -> bool:
         """Whether the key as sent is this one and still good."""
         same = hmac.compare_digest(hash_secret(key.secret), self.secret_hash) and key.kind == self.principal.kind
-        return same and not self.revoked and (self.expires_at is None or now < self.expires_at)
+        return same and not self.revoked and not self.expired(clock)
+
+    def expired(self, clock: Clock) -> bool:
+        """Whether its time is over."""
+        return self.expires_at is not None and clock.now() >= self.expires_at
 
 
 async def principal(request: HTTPConnection) -> Principal:

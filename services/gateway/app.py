@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.gateway.api import Description, key_routes, summary_route
 from services.gateway.audit import audit_routes
-from services.gateway.domain.access import Rule, Table
+from services.gateway.domain.access import FACT_DOORS, Rule, Table
 from services.gateway.nps import nps_route
 from services.gateway.settings import GatewaySettings
 from services.gateway.upstream import Inside, Outside, Upstream, state_of
@@ -81,7 +81,7 @@ async def open_gateway(
         behind = {name: _upstream(name, there, session) for name, there in upstreams.items()}
         ready = _readiness(behind, database)
         own = _own(settings, behind, database, keyring, clock, ready)
-        http = Front(Door({**behind, NAME: own}, keyring), NAME, _limit(settings))
+        http = Front(Door({**behind, NAME: own}, keyring), NAME, _limit(settings), FACT_DOORS)
         yield Service(NAME, http, ready=ready, closing=lambda: _close(behind))
 
 

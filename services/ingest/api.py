@@ -1,22 +1,22 @@
-"""ingest's routes: plain Starlette, raw bytes in, Content-Type not looked at."""
+"""ingest's routes: raw bytes in, Content-Type not looked at; the doors for facts are answered ahead of the router."""
 
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope
 
 from services.ingest import openapi, store
+from services.ingest.ahead import Answer, for_browsers
 from services.ingest.askers import Askers
 from services.ingest.body import read_body
 from services.ingest.domain.cloudevents import mode_of, read_events
 from services.ingest.domain.message import read_call
-from services.ingest.domain.split import Unsound, split
-from services.ingest.handlers import Doors
+from services.ingest.domain.split import split_deep
+from services.ingest.handlers import Doors, sound
 from shared.clock import Clock
-from shared.errors import BadRequest, Refusal, problem_response, request_id_of
 from shared.http import params
 from shared.http.answers import Json, listing
 from shared.postgres import Database, tenant_transaction
@@ -24,15 +24,6 @@ from shared.tenancy import PRINCIPAL, Keyring, Principal, Right, check, token_of
 
 LONG_NAMES: Final = ("track", "identify", "group", "page", "screen", "alias", "batch", "import")
 SHORT_NAMES: Final = dict(zip("tigpsab", LONG_NAMES, strict=False))
-CORS: Final = {
-    "access-control-allow-origin": "*",
-    "access-control-allow-methods": "POST, GET, OPTIONS",
-    "access-control-allow-headers": "authorization, content-type, anonymousid, sentat, x-retry-count",
-    "access-control-expose-headers": "retry-after, x-ratelimit-reset, x-request-id",
-    "access-control-max-age": "86400",
-    "cross-origin-resource-policy": "cross-origin",
-}
-Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class Api:
@@ -42,13 +33,17 @@ class Api:
         """Everything is handed in; nothing is opened here."""
         self._doors, self._askers, self._keyring, self._database, self._clock = doors, askers, keyring, database, clock
 
-    def routes(self) -> list[Route]:
-        """Every public route of ingest and the one inside route."""
+    def doors(self) -> dict[str, Answer]:
+        """The events door by its path."""
+        return {"/v1/events": self.events}
+
+    def tracking_doors(self) -> dict[str, Answer]:
+        """The tracking doors by their paths."""
         calls = {name: name for name in LONG_NAMES} | SHORT_NAMES
-        tracking = [
-            Route(f"/v1/{path}", for_browsers(self._tracking(kind)), methods=["POST", "OPTIONS"])
-            for path, kind in calls.items()
-        ]
+        return {f"/v1/{path}": self._tracking(kind) for path, kind in calls.items()}
+
+    def routes(self) -> list[Route]:
+        """Every other public route of ingest and the one inside route."""
         fetched = [
             Route(path, for_browsers(endpoint), methods=["GET", "OPTIONS"])
             for path, endpoint in (
@@ -58,37 +53,35 @@ class Api:
             )
         ]
         return [
-            Route("/openapi.json", openapi.route_of([route.path for route in tracking]), methods=["GET"]),
-            Route("/v1/events", self.events, methods=["POST"]),
-            *tracking,
+            Route("/openapi.json", openapi.route_of([*self.tracking_doors()]), methods=["GET"]),
             Route("/v1/m", for_browsers(sdk_metrics), methods=["POST", "OPTIONS"]),
             *fetched,
             Route("/v1/ingest/rejections", self.rejections, methods=["GET"]),
             Route("/internal/rejections/count", self.count, methods=["GET"]),
         ]
 
-    async def events(self, request: Request) -> Response:
-        """POST /v1/events: 200 with a result per item, or a problem for the whole request."""
-        asker = await self._asker(request, Right.EVENTS)
-        mode = mode_of(request.scope["headers"])
-        body = await read_body(request)
+    async def events(self, scope: Scope, receive: Receive) -> bytes:
+        """POST /v1/events: a result per item. Raises a Refusal for the whole request."""
+        asker = await self._asker(scope, Right.EVENTS)
+        mode = mode_of(scope["headers"])
+        body = await read_body(scope, receive)
         if mode is None:
-            return Json(await self._doors.events(asker, _sound(split(body)), "/v1/events"))
-        events = _sound(read_events(_sound(mode), request.scope["headers"], body))
-        return Json(await self._doors.events(asker, events.items, "/v1/events", events.unwrap))
+            return await self._doors.events(asker, body, sound(split_deep(body)), "/v1/events")
+        events = sound(read_events(sound(mode), scope["headers"], body))
+        return await self._doors.wrapped(asker, events.items, events.unwrap, "/v1/events")
 
-    def _tracking(self, kind: str) -> Endpoint:
-        async def endpoint(request: Request) -> Response:
-            knock = await self._askers.before_body(request)
-            call = _sound(read_call(kind, await read_body(request)))
-            asker = await self._askers.after_body(request, knock, call.keys)
-            return Json(await self._doors.track(asker, call, request.headers.get("sentat"), f"/v1/{kind}"))
+    def _tracking(self, kind: str) -> Answer:
+        async def answer(scope: Scope, receive: Receive) -> bytes:
+            knock = await self._askers.before_body(scope)
+            call = sound(read_call(kind, await read_body(scope, receive)))
+            asker = await self._askers.after_body(scope, knock, call.keys)
+            return await self._doors.track(asker, call, _sent_at(scope), f"/v1/{kind}")
 
-        return endpoint
+        return answer
 
     async def rejections(self, request: Request) -> Response:
         """GET /v1/ingest/rejections: what was refused in the last seven days, the newest first."""
-        asker = await self._asker(request, Right.READ)
+        asker = await self._asker(request.scope, Right.READ)
         limit = params.parse_limit(request.query_params.get("limit"))
         stamp = params.fingerprint("rejections")
         cursor = params.decode_cursor(request.query_params.get("cursor"), stamp, int)
@@ -102,7 +95,7 @@ class Api:
 
     async def count(self, request: Request) -> Response:
         """GET /internal/rejections/count?hours=24: `{count}` of what was refused, also of what was only counted."""
-        asker = await self._asker(request, Right.READ)
+        asker = await self._asker(request.scope, Right.READ)
         hours = request.query_params.get("hours", "24")
         if not hours.isdecimal() or not 1 <= int(hours) <= 168:
             params.refuse("hours", "out_of_range", "Should be a whole number from 1 to 168.")
@@ -110,41 +103,19 @@ class Api:
         async with tenant_transaction(self._database.app, asker.tenant) as conn:
             return Json({"count": await store.count_since(conn, asker.tenant, since)})
 
-    async def _asker(self, request: Request, right: Right) -> Principal:
-        asker = await self._keyring.verify(token_of(request.scope["headers"]))
-        request.scope[PRINCIPAL] = asker
+    async def _asker(self, scope: Scope, right: Right) -> Principal:
+        asker = await self._keyring.verify(token_of(scope["headers"]))
+        scope[PRINCIPAL] = asker
         check(asker, right)
         return asker
 
 
-_Read = TypeVar("_Read")
-
-
-def _sound(read: _Read | Unsound) -> _Read:
-    """What was read of a request. Raises BadRequest when nothing could be."""
-    if isinstance(read, Unsound):
-        raise BadRequest(f"The request is refused: {read.message}.", code=read.code)
-    return read
-
-
-def for_browsers(endpoint: Endpoint) -> Endpoint:
-    """The endpoint with CORS: preflights answered here, every answer readable by any origin, refusals too."""
-
-    async def answered(request: Request) -> Response:
-        if request.method == "OPTIONS":
-            return Response(status_code=204, headers=CORS)
-        try:
-            response = await endpoint(request)
-        except Refusal as refusal:
-            response = problem_response(refusal, request_id_of(request.scope))
-            if "retry-after" in response.headers:
-                response.headers["x-ratelimit-reset"] = response.headers["retry-after"]
-            if refusal.status in (408, 413):  # the rest of the body is not read
-                response.headers["connection"] = "close"
-        response.headers.update(CORS)
-        return response
-
-    return answered
+def _sent_at(scope: Scope) -> str | None:
+    """The header of the RudderStack browser SDK."""
+    for name, value in scope["headers"]:
+        if name == b"sentat":
+            return value.decode("latin-1")
+    return None
 
 
 async def sdk_metrics(request: Request) -> Response:

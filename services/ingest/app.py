@@ -4,8 +4,10 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
+from starlette.routing import Route
 from starlette.types import Scope
 
+from services.ingest.ahead import Ahead
 from services.ingest.api import Api
 from services.ingest.askers import Askers
 from services.ingest.handlers import Doors
@@ -18,9 +20,9 @@ from shared.bus import Bus, BusUnavailable
 from shared.bus.detour import Detour
 from shared.bus.outbox import Relay
 from shared.clock import Clock
-from shared.errors import Unavailable
+from shared.errors import Unavailable, install_handlers
 from shared.http.health import OK, health_routes
-from shared.http.middleware import BODY_LIMIT, front
+from shared.http.middleware import BODY_LIMIT, Front
 from shared.postgres import Database
 from shared.service import Service
 from shared.tenancy import Keyring
@@ -53,20 +55,25 @@ async def open_ingest(
     sheets = SheetRoutes(Imports(settings, publisher, clock, bus.partitions, database))
     app = Starlette(routes=[*api.routes(), *sheets.routes(), *health_routes(ready, clock)])
     app.state.keyring = keyring
-    front(app, "ingest", _limit(settings))
+    install_handlers(app)
+    doors, tracking = api.doors(), api.tracking_doors()
     try:
         yield Service(
             "ingest",
-            app,
+            Front(Ahead(app, doors, tracking), "ingest", _limit(settings), busy=(*doors, *tracking)),
             (rejections.write, rejections.prune, *((Relay(bus, database.worker).run,) if log is not bus else ())),
             ready,
-            {"publisher": publisher, "rejections": rejections},
+            {"publisher": publisher, "rejections": rejections, "paths": _paths(app) | {*doors, *tracking}},
         )
     finally:
         await publisher.close(settings.drain_seconds)
         await rejections.close()
         if isinstance(log, Detour):
             await log.close()
+
+
+def _paths(app: Starlette) -> set[str]:
+    return {route.path for route in app.routes if isinstance(route, Route)}
 
 
 def _limit(settings: IngestSettings) -> Callable[[Scope], int]:

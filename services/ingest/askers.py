@@ -5,7 +5,7 @@ from typing import Final
 from limits import RateLimitItemPerMinute
 from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import MovingWindowRateLimiter
-from starlette.requests import Request
+from starlette.types import Scope
 
 from shared.errors import TooMany, Unauthorized
 from shared.tenancy import PRINCIPAL, Keyring, Principal, Right, check, parse_key, token_of
@@ -20,21 +20,22 @@ class Askers:
         self._limit = RateLimitItemPerMinute(keyless_per_minute)
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
 
-    async def before_body(self, request: Request) -> "Knock":
+    async def before_body(self, scope: Scope) -> "Knock":
         """Looks at the header. Raises Unauthorized for a key that nobody has, TooMany for an address without key."""
-        token = token_of(request.scope["headers"])
-        basic = request.headers.get("authorization", "")[:6].lower() == "basic "
+        token, basic = token_of(scope["headers"]), _is_basic(scope)
         if token is not None and (basic or parse_key(token) is not None):
-            return Knock(token, basic, await self._verified(request, token))
+            return Knock(token, basic, await self._verified(scope, token))
         if basic:
             raise Unauthorized
-        address = request.client.host if request.client else "unknown"
+        address = scope["client"][0] if scope.get("client") else "unknown"
         if not await self._limiter.hit(self._limit, "keyless", address):
             raise TooMany("Too many requests without a key in the header.", retry_after=_WINDOW)
         return Knock(None, False, None)  # a Bearer that is no key of ours is some OAuth server's: the body must know
 
-    async def after_body(self, request: Request, knock: "Knock", keys: frozenset[str]) -> Principal:
+    async def after_body(self, scope: Scope, knock: "Knock", keys: frozenset[str]) -> Principal:
         """The asker by header and body. Raises Unauthorized for none, an unknown one or two, Forbidden for a kind."""
+        if not keys and knock.asker is not None:
+            return knock.asker
         named = keys | {knock.token} if knock.basic and knock.token else keys
         if len(named) > 1:
             raise Unauthorized("The request names more than one write key.", code="two_write_keys")
@@ -42,16 +43,20 @@ class Askers:
         if key is None or key == knock.token:
             asker = knock.asker
         else:
-            asker = await self._verified(request, key)
+            asker = await self._verified(scope, key)
         if asker is None:
             raise Unauthorized
         return asker
 
-    async def _verified(self, request: Request, token: str) -> Principal:
+    async def _verified(self, scope: Scope, token: str) -> Principal:
         asker = await self._keyring.verify(token)
-        request.scope[PRINCIPAL] = asker
+        scope[PRINCIPAL] = asker
         check(asker, Right.TRACK)
         return asker
+
+
+def _is_basic(scope: Scope) -> bool:
+    return any(name == b"authorization" and value[:6].lower() == b"basic " for name, value in scope["headers"])
 
 
 _WINDOW: Final = 60

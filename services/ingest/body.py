@@ -3,7 +3,8 @@
 import zlib
 from typing import Final
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope
 
 from shared.errors import BadRequest, TooLarge
 
@@ -77,20 +78,34 @@ class Unpacker:
         return member.unused_data if member.eof else member.unconsumed_tail
 
 
-async def read_body(request: Request, limit: int = MAX_BODY) -> bytes:
-    """The body, unpacked. Raises TooLarge, BadRequest; ClientDisconnect passes through."""
-    if _declared(request) > limit:  # packed bytes do not grow when unpacked into fewer
+async def read_body(scope: Scope, receive: Receive, limit: int = MAX_BODY) -> bytes:
+    """The body, unpacked. Raises TooLarge, BadRequest, ClientDisconnect."""
+    if _declared(scope) > limit:  # packed bytes do not grow when unpacked into fewer
         raise TooLarge(f"A body may have {limit} bytes.")
+    chunk, more = await _part(receive)
+    if not more and len(chunk) <= limit and not chunk.startswith(_GZIP):
+        return chunk
     unpacker = Unpacker(limit)
     received = 0
-    async for chunk in request.stream():
+    while True:
         received += len(chunk)
         if received > limit:
             raise TooLarge(f"A body may have {limit} bytes.")
         unpacker.feed(chunk)
-    return unpacker.finish()
+        if not more:
+            return unpacker.finish()
+        chunk, more = await _part(receive)
 
 
-def _declared(request: Request) -> int:
-    length = request.headers.get("content-length", "")
-    return int(length) if length.isdecimal() and len(length) < 19 else 0
+async def _part(receive: Receive) -> tuple[bytes, bool]:
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    return message.get("body", b""), message.get("more_body", False)
+
+
+def _declared(scope: Scope) -> int:
+    for name, value in scope["headers"]:
+        if name == b"content-length":
+            return int(value) if value.isdigit() and len(value) < 19 else 0
+    return 0

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final
+from typing import Final, TypeVar
 from uuid import uuid4
 
 import msgspec
@@ -11,13 +11,14 @@ from prometheus_client import Counter
 from services.ingest.domain.cloudevents import Unwrap
 from services.ingest.domain.intake import admit
 from services.ingest.domain.message import Call, Message
+from services.ingest.domain.quick import Lines, taker
 from services.ingest.domain.segment import Surroundings, admit_message
-from services.ingest.domain.split import Items
-from services.ingest.domain.verdict import Accepted, Door, Line, Rejected, to_lines
+from services.ingest.domain.split import TOO_DEEP, Items, Unsound, too_deep
+from services.ingest.domain.verdict import Accepted, Door, Rejected, to_lines
 from services.ingest.publisher import Publisher
 from services.ingest.rejections import Rejections
 from shared.clock import Clock
-from shared.errors import TooLarge
+from shared.errors import BadRequest, TooLarge
 from shared.tenancy import Principal
 
 MAX_ITEMS: Final = 1_000
@@ -28,6 +29,7 @@ _BREATH: Final = 100  # items judged before other requests get their turn
 # Items answered, by door and outcome; and why items were refused.
 ITEMS: Final = Counter("genki_ingest_items", "Items answered", ("door", "outcome"))
 REJECTED: Final = Counter("genki_ingest_rejected", "Items refused", ("code",))
+_ACCEPTED: Final = {door: ITEMS.labels(door, "accepted") for door in ("events", "tracking")}
 
 
 class Result(msgspec.Struct, omit_defaults=True):
@@ -48,70 +50,112 @@ class Refused(msgspec.Struct, rename="camel"):
     message: str
 
 
-Verdicts = list[Accepted | Rejected]
+Verdicts = list[str | Rejected]
+"""Of each item the id under which it was accepted, or why it was refused."""
+_encode: Final = msgspec.json.Encoder().encode
+_Read = TypeVar("_Read")
+
+
+def sound(read: _Read | Unsound) -> _Read:
+    """What was read of a request. Raises BadRequest when nothing could be."""
+    if isinstance(read, Unsound):
+        raise BadRequest(f"The request is refused: {read.message}.", code=read.code)
+    return read
+
+
+class _Taken:
+    """The lines of one request, by place. Raises TooLarge when they become too many."""
+
+    def __init__(self, partitions: int) -> None:
+        self.lines: Lines = {}
+        self.careful = 0  # items that took the long way
+        self._partitions, self._size = partitions, 0
+
+    def add(self, verdict: Accepted | Rejected) -> str | Rejected:
+        """Takes an item's lines."""
+        self.careful += 1
+        if isinstance(verdict, Rejected):
+            return verdict
+        for topic, part, line in to_lines(verdict.facts, self._partitions):
+            self.lines.setdefault((topic, part), []).append(line)
+            self._size += len(line)
+        if self._size > MAX_LINES:
+            raise TooLarge("The contacts of this request name too many accounts at once.")
+        return verdict.id
 
 
 class Doors:
-    """Both doors of ingest, over one publisher. Every method answers only after the log has the facts."""
+    """Both doors of ingest, over one publisher. Every method answers only after the log has the facts, with the body
+    of a 200."""
 
     def __init__(self, publisher: Publisher, rejections: Rejections, clock: Clock, partitions: int) -> None:
         """`partitions`: of each topic of the log."""
         self._publisher, self._rejections, self._clock, self._partitions = publisher, rejections, clock, partitions
 
-    async def events(self, asker: Principal, items: Items, route: str, unwrap: Unwrap | None = None) -> dict[str, Any]:
-        """One result per item, in order; `unwrap` makes items of what are none yet. Raises TooLarge, TooMany,
-        Unavailable."""
-        if len(items.items) > MAX_ITEMS:
-            raise TooLarge(f"A request may have {MAX_ITEMS} items.")
-        door = self._door(asker)
+    async def events(self, asker: Principal, body: bytes, items: Items, route: str) -> bytes:
+        """One result per item of this body, in order. Raises TooLarge, BadRequest, TooMany, Unavailable."""
+        door, taken = self._door(asker), _Taken(self._partitions)
+        take = taker(door, self._partitions, taken.lines)
 
-        def judge(raw: bytes) -> Accepted | Rejected:
-            item = raw if unwrap is None else unwrap(raw)
-            return item if isinstance(item, Rejected) else admit(item, door)
+        def judge(raw: bytes) -> str | Rejected:
+            fact_id = take(raw)
+            if fact_id is not None:
+                return fact_id
+            if not taken.careful and too_deep(body, items.items):
+                sound(TOO_DEEP)
+            return taken.add(admit(raw, door))
 
-        verdicts = await self._through(items.items, judge, door)
-        self._note("events", asker, route, verdicts, items.items)
-        return {"results": [_result(verdict) for verdict in verdicts]}
+        verdicts = await self._events(asker, items, judge, taken, door, route)
+        return _results(verdicts) if taken.careful else _all_accepted([str(one) for one in verdicts])
 
-    async def track(self, asker: Principal, call: Call, header_sent_at: str | None, route: str) -> dict[str, Any]:
+    async def wrapped(self, asker: Principal, items: Items, unwrap: Unwrap, route: str) -> bytes:
+        """As `events`; `unwrap` makes items of what are none yet."""
+        door, taken = self._door(asker), _Taken(self._partitions)
+
+        def judge(raw: bytes) -> str | Rejected:
+            item = unwrap(raw)
+            return taken.add(item if isinstance(item, Rejected) else admit(item, door))
+
+        return _results(await self._events(asker, items, judge, taken, door, route))
+
+    async def track(self, asker: Principal, call: Call, header_sent_at: str | None, route: str) -> bytes:
         """How many messages were accepted, and each that was not. Raises TooLarge, TooMany, Unavailable."""
         if len(call.messages) > MAX_MESSAGES:
             raise TooLarge(f"A batch may have {MAX_MESSAGES} messages.")
         door, around = self._door(asker), Surroundings(call.sent_at or header_sent_at, call.context)
+        taken = _Taken(self._partitions)
 
-        def judge(message: Message | Rejected) -> Accepted | Rejected:
-            return message if isinstance(message, Rejected) else admit_message(message, around, door)
+        def judge(message: Message | Rejected) -> str | Rejected:
+            return taken.add(message if isinstance(message, Rejected) else admit_message(message, around, door))
 
-        verdicts = await self._through(call.messages, judge, door)
+        verdicts = await _each(call.messages, judge)
+        await self._publisher.put(taken.lines, door.received)
         self._note("tracking", asker, route, verdicts, call.raws)
         refused = [Refused(i, one.id, one.code, one.message) for i, one in _refused(verdicts)]
-        return {"success": True, "accepted": len(verdicts) - len(refused), "rejected": refused}
+        return b'{"success":true,"accepted":%d,"rejected":%b}' % (len(verdicts) - len(refused), _encode(refused))
 
     def _door(self, asker: Principal) -> Door:
         return Door(asker.tenant, asker.currency, asker.fx_currencies, self._clock.micros(), _new_id)
 
-    async def _through(self, items: Sequence[Any], judge: Callable[[Any], Accepted | Rejected], door: Door) -> Verdicts:
-        """Judges every item, then waits until the facts of all are on the log."""
-        verdicts: Verdicts = []
-        lines: list[Line] = []
-        size = 0
-        for index, item in enumerate(items):
-            if index % _BREATH == _BREATH - 1:
-                await asyncio.sleep(0)
-            verdict = judge(item)
-            verdicts.append(verdict)
-            if isinstance(verdict, Accepted):
-                added = to_lines(verdict.facts, self._partitions)
-                size += sum(len(line) for _, _, line in added)
-                lines += added
-            if size > MAX_LINES:
-                raise TooLarge("The contacts of this request name too many accounts at once.")
-        await self._publisher.publish(lines, door.received)
+    async def _events(
+        self,
+        asker: Principal,
+        items: Items,
+        judge: Callable[[bytes], str | Rejected],
+        taken: _Taken,
+        door: Door,
+        route: str,
+    ) -> Verdicts:
+        if len(items.items) > MAX_ITEMS:
+            raise TooLarge(f"A request may have {MAX_ITEMS} items.")
+        verdicts = await _each(items.items, judge)
+        await self._publisher.put(taken.lines, door.received)
+        self._note("events", asker, route, verdicts, items.items)
         return verdicts
 
     def _note(self, door: str, asker: Principal, route: str, verdicts: Verdicts, raws: Sequence[bytes]) -> None:
         refused = [(index, why, raws[index]) for index, why in _refused(verdicts)]
-        ITEMS.labels(door, "accepted").inc(len(verdicts) - len(refused))
+        _ACCEPTED[door].inc(len(verdicts) - len(refused))
         if refused:
             ITEMS.labels(door, "rejected").inc(len(refused))
             for _, why, _ in refused:
@@ -119,13 +163,37 @@ class Doors:
             self._rejections.note(asker.tenant, route, refused)
 
 
+_Item = TypeVar("_Item")
+
+
+async def _each(items: Sequence[_Item], judge: Callable[[_Item], str | Rejected]) -> Verdicts:
+    """Judges every item; other requests get their turn now and then."""
+    verdicts = [judge(item) for item in items[:_BREATH]]
+    for start in range(_BREATH, len(items), _BREATH):
+        await asyncio.sleep(0)
+        verdicts += [judge(item) for item in items[start : start + _BREATH]]
+    return verdicts
+
+
 def _refused(verdicts: Verdicts) -> Iterator[tuple[int, Rejected]]:
     return ((index, one) for index, one in enumerate(verdicts) if isinstance(one, Rejected))
 
 
-def _result(verdict: Accepted | Rejected) -> Result:
-    if isinstance(verdict, Accepted):
-        return Result(verdict.id, "accepted")
+def _all_accepted(ids: list[str]) -> bytes:
+    """As `_results`, where every id is its own JSON: one from an item without escapes."""
+    if not ids:
+        return b'{"results":[]}'
+    told = '","status":"accepted"},{"id":"'.join(ids)
+    return f'{{"results":[{{"id":"{told}","status":"accepted"}}]}}'.encode()
+
+
+def _results(verdicts: Verdicts) -> bytes:
+    return _encode({"results": [_result(verdict) for verdict in verdicts]})
+
+
+def _result(verdict: str | Rejected) -> Result:
+    if isinstance(verdict, str):
+        return Result(verdict, "accepted")
     return Result(verdict.id, "rejected", verdict.code, verdict.message)
 
 

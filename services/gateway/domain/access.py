@@ -24,6 +24,7 @@ class Rule(NamedTuple):
 # Answered here out of several answers, described by the main one.
 COMPOSED: Final = {"/v1/summary": "scoring", "/v1/nps": "scoring"}
 TRACKING: Final = ("track", "identify", "group", "page", "screen", "alias", "batch", "import", *"tigpsabm")
+FACT_DOORS: Final = frozenset(("/v1/events", *(f"/v1/{name}" for name in TRACKING)))  # asked by the thousand
 # service, right, methods, templates. A route that no service has yet answers 404 there; its right is settled already.
 _TABLE: Final[tuple[tuple[str, Right | None, str, tuple[str, ...]], ...]] = (
     ("ingest", OPEN, "POST OPTIONS", tuple(f"/v1/{name}" for name in TRACKING)),

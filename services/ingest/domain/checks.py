@@ -25,12 +25,36 @@ _from_iso = datetime.fromisoformat
 
 def micros_of(text: str) -> int | None:
     """µs since 1970 of a full RFC 3339 instant with offset, digits past the microsecond cut; None for anything else."""
+    # What most libraries write: a minute that was read before, a second, a fraction and UTC.
+    minute, second, rest = _minutes.get(text[:17]), _SECONDS.get(text[17:19]), _RESTS.get(text[19:])
+    if minute is not None and second is not None:
+        if rest is not None:
+            return minute + second + rest
+        milli, micro = _RESTS.get(f"{text[19:23]}{text[26:]}"), _MICROS.get(text[23:26])
+        if milli is not None and micro is not None:
+            return minute + second + milli + micro
+    return _read(text)
+
+
+_SECONDS: Final = {f"{n:02}": n * 1_000_000 for n in range(60)}
+_RESTS: Final = {f".{n:03}{zone}": n * 1_000 for n in range(1_000) for zone in ("Z", "+00:00")} | {"Z": 0, "+00:00": 0}
+_MICROS: Final = {f"{n:03}": n for n in range(1_000)}
+_minutes: Final[dict[str, int]] = {}
+_MOST_MINUTES: Final = 20_000  # two weeks of them, 2 MB
+
+
+def _read(text: str) -> int | None:
     if _match_instant(text) is None:
         return None
     try:
-        return (_from_iso(text) - _EPOCH) // _MICROSECOND
+        micros = (_from_iso(text) - _EPOCH) // _MICROSECOND
     except ValueError:
         return _unusual_micros(text.upper())
+    if text.endswith(("Z", "+00:00")):
+        if len(_minutes) >= _MOST_MINUTES:
+            _minutes.clear()
+        _minutes[text[:17]] = micros // 60_000_000 * 60_000_000
+    return micros
 
 
 def _unusual_micros(text: str) -> int | None:

@@ -35,15 +35,22 @@ TOO_DEEP: Final = Unsound("too_deep", f"the body is nested more than {MAX_DEPTH}
 
 def split(body: bytes) -> Items | Unsound:
     """The items of an array, or the one item that the body is."""
+    found = split_deep(body)
+    return TOO_DEEP if isinstance(found, Items) and too_deep(body, found.items) else found
+
+
+def split_deep(body: bytes) -> Items | Unsound:
+    """As `split`, but items may be nested beyond the limit: before one is read otherwise than by msgspec's typed
+    decoders, its reader asks `too_deep`."""
     text = text_of(body)
     if text is None:
         return NOT_JSON
-    single = not body.lstrip(b" \t\r\n").startswith(b"[")
+    single = not (body.startswith(b"[") or body.lstrip(b" \t\r\n").startswith(b"["))
     try:
-        items = [bytes(_split_one(body))] if single else [bytes(raw) for raw in _split_list(body)]
+        items = [bytes(_split_one(body))] if single else list(map(bytes, _split_list(body)))
     except (msgspec.DecodeError, RecursionError):
         return _split_slowly(text, single)
-    return TOO_DEEP if too_deep(body, items) else Items(items, single)
+    return Items(items, single)
 
 
 def text_of(body: bytes) -> str | None:

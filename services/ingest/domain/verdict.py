@@ -73,10 +73,10 @@ def to_lines(facts: Iterable[AnyFact], partitions: int) -> list[Line]:
 def _line(fact: AnyFact, partitions: int) -> Line:
     if type(fact) is not Usage:
         return *place(fact, partitions), encode(fact)
-    start = _tenant_crc(fact.tenant)
+    start = tenant_crc(fact.tenant)
     return USAGE_TOPIC, zlib.crc32(fact.person_id.encode(), start) % partitions, encode(fact)
 
 
 @lru_cache(maxsize=4096)
-def _tenant_crc(tenant: int) -> int:
+def tenant_crc(tenant: int) -> int:
     return zlib.crc32(f"{tenant}|".encode())
