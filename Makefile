@@ -13,7 +13,7 @@ export UV_COMPILE_BYTECODE := 1
 unexport PYTHONDONTWRITEBYTECODE
 export UV_PYTHON := .venv/bin/python
 
-.PHONY: setup up test check bench migrate
+.PHONY: setup up test check bench faults soak migrate
 .DEFAULT_GOAL := up
 
 setup: .venv/.ready
@@ -44,6 +44,16 @@ check: setup
 	.venv/bin/deptry .
 	.venv/bin/basedpyright
 	$(PYTHON) -m pytest -q -m "not slow and not kafka and not database" $(ARGS)
+
+# Processes killed, frozen, cut off and filled up under load, every book balanced afterwards; `make test` plays a part.
+faults: setup
+	@sh deploy/kafka/obtain-maven.sh
+	$(PYTHON) -m tests.faults $(ARGS)
+
+# Thirty minutes of load with a fault a minute: make soak ARGS="--minutes 120".
+soak: setup
+	@sh deploy/kafka/obtain-maven.sh
+	$(PYTHON) -m tests.faults.soak $(ARGS)
 
 bench: setup
 	@sh deploy/kafka/obtain-maven.sh
