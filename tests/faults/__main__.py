@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import random
+import signal
 import sys
 import time
 import traceback
@@ -15,6 +16,7 @@ from tests.faults.stage import Scenario, Stage
 from tests.faults.table import Row, lines
 
 SEED: Final = 20261122
+TAIL: Final = 8  # lines of each service's log that are shown with a red one
 
 
 def main() -> int:
@@ -27,6 +29,7 @@ def main() -> int:
     if not chosen:
         _say(f"no scenario is called {' '.join(asked.names)}")
         return 2
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what runs is ended on the way out
     began = time.monotonic()
     rows = play_all(chosen, asked.seed, asked.times, short=asked.short)
     _say("\n" + "\n".join(lines(rows)))
@@ -80,6 +83,8 @@ def play(scenario: Scenario, ready: Ground, seed: int, times: float = 1.0, *, sh
         row.green = True
     except Exception as problem:  # noqa: BLE001 whatever it was, the others are still to be played
         traceback.print_exc()
+        for one in ready.services.values():
+            sys.stderr.write(f"--- {one.name}, exits {one.exits}\n{one.tail(TAIL)}\n")
         row.reason = " ".join(f"{type(problem).__name__}: {problem}".split())[:300]
     row.reason = "; ".join([*([row.reason] if row.reason else []), *stage.notes])
     row.seconds = time.monotonic() - began

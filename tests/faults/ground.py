@@ -33,8 +33,8 @@ QUIET_START: Final = 20.0  # seconds for four services at once on two cores that
 SMALL: Final = {"postgres": 400, "broker": 160}  # MB
 _POSITIONS: Final = "SELECT topic, part, next FROM bus.position WHERE consumer = 'scoring'"
 _WAITING: Final = """
-SELECT (SELECT count(*) FROM bus.outbox WHERE octet_length(body) > 0) + (SELECT count(*) FROM scoring_state.dirty)
-     + (SELECT count(*) FROM scoring_state.recheck)
+SELECT (SELECT count(*) FROM bus.outbox WHERE octet_length(body) > 0) AS outbox,
+  (SELECT count(*) FROM scoring_state.dirty) AS dirty, (SELECT count(*) FROM scoring_state.recheck) AS recheck
 """
 _LOST: Final = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError)
 
@@ -100,20 +100,19 @@ class Ground:
             raise AssertionError("\n".join([str(problem), *said])) from None
 
     def as_told(self, name: str, *flags: str, module: Sequence[str] = (), env: Mapping[str, str] | None = None) -> None:
-        """Starts one service anew with other words: flags, another starting module, more environment; and waits."""
-        one = self.service(name)
+        """Starts one service anew with other words: flags, a starting module, more environment. Not waited for."""
+        one, kind = self.service(name), name.partition("-")[0]
         code, _ = one.end()
         assert code == 0, f"{name} ended with {code}"
-        words = self.words(name.partition("-")[0], *flags)
+        words = self.words(kind, *flags)
         one.words = [*module, *words[1:]] if module else words
-        one.env = {**self.environment(name.partition("-")[0]), "GENKI_PORT": str(one.port),
-                   "GENKI_DATA": str(self.folder / name), **(env or {})}  # fmt: skip
+        own = {"GENKI_PORT": str(one.port), "GENKI_DATA": str(self.folder / name)}
+        one.env = {**self.environment(kind), **own, **(env or {})}
         one.start()
-        self.wait_ready(name)
 
-    def cast(self, name: str, *spells: str, **env: str) -> None:
-        """Starts one service anew under spells, or without any as it should be."""
-        self.as_told(name, module=("tests.faults.bewitched", *spells, "--") if spells else (), env=env)
+    def cast(self, name: str, *spells: str) -> None:
+        """Starts one service anew under spells, or without any as it should be. Not waited for."""
+        self.as_told(name, module=("tests.faults.bewitched", *spells, "--") if spells else ())
 
     async def tenant(self, name: str, currency: str = "JPY") -> NewTenant:
         """A new tenant with its first keys."""
@@ -152,22 +151,26 @@ class Ground:
         """How many records the dead-letter topic holds."""
         return sum((await self.ends([DEAD_TOPIC])).values())
 
-    async def lag(self) -> int:
-        """Records that scoring has not applied, and rows that wait in the outbox or for their assessment."""
+    async def waiting(self) -> dict[str, int]:
+        """Records that scoring has not applied, and rows that wait in the outbox or for their assessment; none: {}."""
         ends, stored = await self.ends(), await self.positions()
         behind = sum(max(0, end - stored.get(place, 0)) for place, end in ends.items())
-        return behind + (await self.ask(_WAITING))[0][0]
+        found = {"log": behind, **(await self.ask(_WAITING))[0]}
+        return {name: count for name, count in found.items() if count}
 
     async def drained(self, seconds: float = 60) -> float:
-        """Waits until nothing waits anywhere; how long it took. Raises AssertionError."""
-        began, seen = time.monotonic(), None
-        while time.monotonic() - began < seconds:
+        """Waits until nothing waits anywhere; how long it took. A standstill of `seconds` raises AssertionError."""
+        began = moved = time.monotonic()
+        seen: dict[str, int] | None = None
+        while time.monotonic() - moved < seconds:
             with suppress(KafkaError, *_LOST):
-                seen = await self.lag()
-                if not seen and not await self.lag():
+                now = await self.waiting()
+                if not now and not await self.waiting():
                     return time.monotonic() - began
+                moved = time.monotonic() if seen is None or sum(now.values()) < sum(seen.values()) else moved
+                seen = now
             await asyncio.sleep(0.2)
-        raise AssertionError(f"not drained within {seconds:.0f} s: {seen} wait")
+        raise AssertionError(f"not drained, and nothing moved for {seconds:.0f} s: {seen} wait")
 
     async def progress(self, seconds: float = 60) -> float:
         """Waits until scoring's positions move on; how long it took. Raises AssertionError."""
@@ -235,7 +238,8 @@ def _started(folder: Path, broker: FaultBroker, data: Path, disk: Path | None) -
         server = postgres.server
         settings = DatabaseSettings(server.owner_dsn, server.app_password, server.worker_password)
         opened = Ground(folder, postgres, broker, settings, disk)
-        asyncio.run(prepare(settings, broker.bootstrap))
+        with ThreadPoolExecutor(1) as apart:  # with a loop of its own, whatever loop this thread has
+            apart.submit(asyncio.run, prepare(settings, broker.bootstrap)).result()
         _make(opened)
         began = time.monotonic()
         opened.start()

@@ -49,6 +49,7 @@ async def duplicates(stage: Stage) -> None:
 async def _moved_on(ground: Ground, offset: str) -> None:
     for name in ("scoring", "ingest", "nps", "gateway"):
         await asyncio.to_thread(ground.as_told, name, "--clock-offset", offset)
+    await asyncio.to_thread(ground.wait_ready)
 
 
 async def two_tenants(stage: Stage) -> None:

@@ -93,7 +93,7 @@ def _ends(ground: Ground) -> str:
 
 
 async def both(stage: Stage) -> None:
-    """Broker and PostgreSQL away: nothing is promised. Every answer is a refusal for now, and says when to come again."""
+    """Broker and PostgreSQL away: nothing is promised. Every answer is a refusal and says when to come again."""
     ground = stage.ground
     async with stage.load() as run:
         ground.broker.pause()

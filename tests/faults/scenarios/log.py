@@ -30,11 +30,13 @@ def _noted(fact_id: str, letters: int, dice: random.Random) -> dict[str, Any]:
 async def oversize(stage: Stage) -> None:
     """The broker refuses one record for its size: no later one of that partition may suffer for it."""
     ground, tenant = stage.ground, await stage.ground.tenant("Oversize")
+    log = ground.services["ingest"].said()
     async with stage.client(tenant) as door:
         await deliver(door, [_noted("before", 100, stage.dice)])
         await set_topic(ground, facts.FACTS_TOPIC, max_message_bytes="5000")
         stage.row.faults += 1
         await deliver(door, [_noted(f"large-{n}", 1_900, stage.dice) for n in range(5)])
+        assert ground.services["ingest"].told("MessageSizeTooLarge", log), "the broker took it"
         await set_topic(ground, facts.FACTS_TOPIC)
         await asyncio.sleep(10)
         turns = asyncio.Semaphore(AT_ONCE)
@@ -75,7 +77,9 @@ async def deaf(stage: Stage) -> None:
     for part in ("fetcher", "coordinator")[: 2 * stage.count(1)]:
         tenant = await ground.tenant("Deaf")
         await asyncio.to_thread(ground.cast, "scoring", f"deaf:{part}")
+        await asyncio.to_thread(ground.wait_ready, "scoring")
         await ground.drained()
+        await asyncio.sleep(3)  # it has joined its group
         ended, log = len(service.exits), service.said()
         service.signal(signal.SIGUSR1)
         stage.row.faults += 1

@@ -87,6 +87,7 @@ async def cut(stage: Stage) -> None:
         ingest = {"GENKI_KAFKA_BOOTSTRAP": ground.broker.wired}
         await asyncio.to_thread(lambda: ground.as_told("ingest", env=ingest))
         await asyncio.to_thread(lambda: ground.as_told("scoring", env={"GENKI_DATABASE_URL": url}))
+        await asyncio.to_thread(ground.wait_ready)
         async with stage.load() as run:
             kafka.cut()
             stage.row.faults += 1
@@ -105,6 +106,7 @@ async def cut(stage: Stage) -> None:
         await stage.balance(run)
         for name in ("ingest", "scoring"):
             await asyncio.to_thread(ground.as_told, name)
+        await asyncio.to_thread(ground.wait_ready)
     stage.note(f"slowest answer {slow:.1f} s; scoring not ready after {noticed:.1f} s")
 
 
@@ -123,6 +125,7 @@ async def clocks(stage: Stage) -> None:
     files = {name: ground.folder / f"{name}.clock" for name in NAMES}
     for name, file in files.items():
         await asyncio.to_thread(ground.cast, name, f"clock:{file}")
+    await asyncio.to_thread(ground.wait_ready)
     async with stage.load() as run:
         for name in NAMES if not stage.short else ("scoring", "ingest"):
             for hours in (1, -1, 0):
@@ -135,6 +138,7 @@ async def clocks(stage: Stage) -> None:
     await _sane(stage)
     for name in NAMES:
         await asyncio.to_thread(ground.cast, name)
+    await asyncio.to_thread(ground.wait_ready)
 
 
 async def _expired_key(stage: Stage, files: dict[str, Path]) -> None:
