@@ -25,6 +25,7 @@ from shared.window import Window
 _RATE: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?", re.ASCII)
 
 
+@lru_cache(maxsize=4096)
 def exact(number: float) -> Fraction:
     """The number as it was written: 0.7 is seven tenths, not its nearest double."""
     return Fraction(str(number))

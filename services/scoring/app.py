@@ -7,7 +7,7 @@ from typing import Final
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from services.scoring.accounts.api import account_routes
+from services.scoring.accounts.api import account_routes, quick_list
 from services.scoring.activity.api import activity_routes
 from services.scoring.asof import Desk
 from services.scoring.assess import Assessor
@@ -15,14 +15,16 @@ from services.scoring.consumer import NAME as CONSUMER
 from services.scoring.consumer import FoldLoop
 from services.scoring.contacts.api import contact_routes
 from services.scoring.contracts.api import contract_routes
-from services.scoring.coverage.api import coverage_routes
+from services.scoring.coverage.api import coverage_routes, quick_coverage, quick_worklist
 from services.scoring.directory.api import directory_routes
 from services.scoring.health.api import health_routes
+from services.scoring.health.quick import quick_health
 from services.scoring.keep.api import keep_routes
-from services.scoring.matrix.api import matrix_routes
+from services.scoring.matrix.api import matrix_routes, quick_matrix
 from services.scoring.nps.api import nps_routes
 from services.scoring.people.api import people_routes
 from services.scoring.positions import Freshness, StoredPositions
+from services.scoring.quick import QuickDoor
 from services.scoring.rules_api.api import settings_routes
 from services.scoring.settings import ScoringSettings
 from services.scoring.stream.api import stream_routes
@@ -50,6 +52,9 @@ from shared.tenancy import Keyring
 NAME: Final = "scoring"
 
 
+_QUICK: Final = (quick_health, quick_list, quick_coverage, quick_worklist, quick_matrix)
+
+
 @asynccontextmanager
 async def open_scoring(
     settings: ScoringSettings, bus: Bus, database: Database, keyring: Keyring, clock: Clock
@@ -58,7 +63,8 @@ async def open_scoring(
     freshness = Freshness(database.worker, bus, CONSUMER, CONSUMED_TOPICS, clock)
     ready = _readiness(bus, database)
     hub = Hub(database, settings.streams_per_tenant)
-    http = _routes(Desk(database, clock, freshness), hub, keyring, ready, clock)
+    desk = Desk(database, clock, freshness)
+    http = QuickDoor(_routes(desk, hub, keyring, ready, clock), keyring, [question(desk) for question in _QUICK])
     workers = _workers(settings, bus, database, clock, freshness) if settings.workers else (freshness.run,)
     yield Service(NAME, Front(http, NAME), workers, ready, {"freshness": freshness, "stream": hub}, hub.close)
 

@@ -1,8 +1,9 @@
 """A question at T: live figures are read as they stand, past ones computed again from the facts by today's rules."""
 
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
@@ -12,7 +13,7 @@ from services.scoring.assessment import EARLIER_DAYS, Assessment, assess, stand_
 from services.scoring.facts.read import Reader
 from services.scoring.lifecycle.rules import lifecycle
 from services.scoring.positions import Freshness
-from services.scoring.rulebook import Terms, read_terms
+from services.scoring.rulebook import Joined, Terms, read_settings, read_terms
 from services.scoring.tiers.rules import amounts
 from shared.clock import Clock, end_of_day, zone
 from shared.errors import Invalid
@@ -22,6 +23,8 @@ from shared.tenancy import Principal
 from shared.tenant_settings import TenantSettings
 
 MAX_ACCOUNTS: Final = 100_000
+BELIEVED: Final = 1.0  # seconds that a tenant's settings are believed to be those in force, in a live answer
+MOST_KNOWN: Final = 4_096  # tenants whose settings are remembered
 _COUNT: Final = "SELECT coalesce(sum(accounts), 0) FROM counter WHERE dim = 'status' AND tenant = $1"
 
 
@@ -70,6 +73,30 @@ class Desk:
     database: Database
     clock: Clock
     freshness: Freshness
+    known: dict[int, tuple[float, TenantSettings]] = field(default_factory=dict)
+
+    @asynccontextmanager
+    async def glance(self, asker: Principal, *, settings: bool = False) -> AsyncIterator[Question]:
+        """A question about now whose answer rests on rows alone, and with `settings` on what the tenant has set: its
+        terms hold nothing else. Raises Unavailable."""
+        now, fresh_to = self.clock.now(), self.freshness.fresh_to()
+        base = base_settings(asker.time_zone, asker.currency)
+        async with tenant_transaction(self.database.app, asker.tenant) as conn:
+            held = await self._settings(conn, asker.tenant, base) if settings else base
+            yield Question(conn, asker, _bare(asker.tenant, held), now, True, fresh_to)
+
+    def forget(self, tenant: int) -> None:
+        """The tenant's settings were changed by this process."""
+        self.known.pop(tenant, None)
+
+    async def _settings(self, conn: Connection, tenant: int, base: TenantSettings) -> TenantSettings:
+        until, held = self.known.get(tenant, (0.0, base))
+        if until < time.monotonic():
+            _, held = await read_settings(conn, tenant, base)
+            if len(self.known) > MOST_KNOWN:
+                self.known.clear()
+            self.known[tenant] = (time.monotonic() + BELIEVED, held)
+        return held
 
     @asynccontextmanager
     async def question(
@@ -84,6 +111,11 @@ class Desk:
         async with tenant_transaction(self.database.app, asker.tenant) as conn:
             terms = await read_terms(conn, asker.tenant, base)
             yield Question(conn, asker, terms, at, at == now, fresh_to)
+
+
+def _bare(tenant: int, settings: TenantSettings) -> Terms:
+    """Terms of a glance."""
+    return Terms(tenant, settings, 0, (), (), {}, None, None, Joined(False, False))
 
 
 @lru_cache(maxsize=1024)

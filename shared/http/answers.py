@@ -20,6 +20,11 @@ class Json(Response):
         """The content as JSON; NaN and infinities become null."""
         return _encoder.encode(content)
 
+    @staticmethod
+    def encoded(content: Any) -> bytes:
+        """The same without an answer around it."""
+        return _encoder.encode(content)
+
 
 def listing(
     items: Sequence[Any], total: int | None, next_cursor: str | None, *, filtered: bool = True

@@ -1,13 +1,13 @@
 """Rows and assessments as the account list and the account answer show them. Pure."""
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime
 from typing import Any
 
 import msgspec
 
 from services.scoring.assessment import Assessment
-from shared.money import to_decimal_text
+from shared.money import minor_digits, to_decimal_text
 
 
 def listed(row: Mapping[str, Any], currency: str) -> dict[str, Any]:
@@ -37,6 +37,44 @@ def listed(row: Mapping[str, Any], currency: str) -> dict[str, Any]:
         "renewal_on": row["renewal_on"],
         "needs_action": msgspec.Raw(row["needs_action"].encode()),
     }
+
+
+class Listed(msgspec.Struct):
+    """The same as `listed`, quicker to make and to write; its members stand as answers show them."""
+
+    account_id: str
+    name: str | None
+    status: str
+    tier: str | None
+    rank: str | None
+    tenure: str | None
+    acv: str | None
+    currency: str
+    health: float | None
+    band: str
+    effective_band: str
+    change_1d: float | None
+    change_7d: float | None
+    change_28d: float | None
+    active_users_28d: int
+    last_contact_at: datetime | None
+    covered: bool | None
+    priority: str | None
+    csm_id: str | None
+    csm_name: str | None
+    team: str | None
+    renewal_on: date | None
+    needs_action: msgspec.Raw
+
+
+def listed_rows(rows: Iterable[Mapping[str, Any]], currency: str) -> list[Listed]:
+    """Items of the list, of rows of account_state whose columns stand in the order of LIST_COLUMNS."""
+    found: list[Listed] = []
+    for row in rows:
+        told: list[Any] = list(row.values())
+        shown: Any = (*told[:6], money(told[6], currency), currency, *told[7:21], msgspec.Raw(told[21].encode()))
+        found.append(Listed(*shown))
+    return found
 
 
 def listed_past(one: Assessment, currency: str) -> dict[str, Any]:
@@ -105,7 +143,9 @@ def detail_past(one: Assessment, currency: str) -> dict[str, Any]:
 
 def money(minor: int | None, currency: str) -> str | None:
     """A decimal string of minor units; null stays null."""
-    return None if minor is None else to_decimal_text(minor, currency)
+    if minor is None:
+        return None
+    return str(minor) if minor_digits(currency) == 0 else to_decimal_text(minor, currency)
 
 
 def contact(at: datetime | None, channel: str | None, csm_id: str | None) -> dict[str, Any] | None:

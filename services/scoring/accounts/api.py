@@ -7,15 +7,18 @@ from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response
 
 from services.scoring.accounts import sheet, store
-from services.scoring.accounts.answers import detail, detail_past, listed, listed_past
+from services.scoring.accounts.answers import detail, detail_past, listed, listed_past, listed_rows
 from services.scoring.accounts.asked import COLUMNS, Asked
 from services.scoring.accounts.chosen import total
+from services.scoring.accounts.classes import DIGITS
 from services.scoring.accounts.listing import After, live_page, past_list, past_page
 from services.scoring.accounts.search import folded
 from services.scoring.accounts.shapes import AccountDetail, AccountItem, AccountList
 from services.scoring.accounts.sheet import CSV, Format, Sheet
 from services.scoring.asof import Desk, Question, past
 from services.scoring.matrix.rules import BANDS
+from services.scoring.quick import Asked as Given
+from services.scoring.quick import Quick
 from shared.errors import NotFound
 from shared.http import Json, decode_cursor, encode_cursor, fingerprint, listing, parse_limit, parse_sort
 from shared.http.params import refuse
@@ -37,6 +40,11 @@ Teams = Annotated[list[str] | None, Query(description="Accounts of this team.")]
 Words = Annotated[str | None, Query(max_length=200, description="How the name or the id begins, in any case or width.")]
 Sort = Annotated[str | None, Query(description="Any column of an item; with a minus before it descending.")]
 _COLUMNS: Final = Sheet(AccountItem)
+# Filters by the column of account_state that they speak of.
+_FILTERS: Final = {
+    "tier": "tier", "rank": "rank", "tenure": "tenure", "band": "effective_band", "csm": "csm_id", "team": "team",
+    "status": "status", "priority": "priority",
+}  # fmt: skip
 
 
 def account_routes(desk: Desk) -> APIRouter:
@@ -53,11 +61,11 @@ def account_routes(desk: Desk) -> APIRouter:
     ) -> Response:  # fmt: skip
         """Every account that is not churned: by priority, band, ACV, id, or by any column (nulls last, ties by id);
         each with its change against 1, 7 and 28 days ago and the rules that say it needs action."""
-        filters = {
-            "tier": tier, "rank": rank, "tenure": tenure, "effective_band": band, "csm_id": asked_csms(csm, asker),
-            "team": plain(team), "status": status, "priority": priority,
+        told = {
+            "tier": tier, "rank": rank, "tenure": tenure, "band": band, "csm": csm, "team": team, "status": status,
+            "priority": priority,
         }  # fmt: skip
-        asked, size = _asked(filters, q, sort), parse_limit(limit)
+        asked, size = _asked(told, asker, q, sort), parse_limit(limit)
         stamp = fingerprint("accounts", as_of, asked)
         after = _after(decode_cursor(cursor, stamp, *asked.types), asked)
         async with desk.question(asker, as_of) as question:
@@ -88,8 +96,30 @@ def plain(asked: Sequence[str] | None) -> list[str] | None:
     return None if asked is None else [one for one in asked if "\0" not in one]
 
 
-def _asked(filters: Mapping[str, Sequence[str] | None], words: str | None, sort: str | None) -> Asked:
-    given = {name: tuple(values) for name, values in filters.items() if values is not None}
+def quick_list(desk: Desk) -> Quick:
+    """The list of now, as JSON."""
+
+    async def answer(asker: Principal, _: str, told: Given) -> dict[str, Any]:
+        sort, limit, cursor = (told.get(name, [None])[0] for name in ("sort", "limit", "cursor"))
+        asked, size = _asked(told, asker, None, sort), parse_limit(limit)
+        stamp = fingerprint("accounts", None, asked)
+        after = _after(decode_cursor(cursor, stamp, *asked.types), asked)
+        async with desk.glance(asker) as question:
+            return question.stamped(await _page(question, asked, after, size, stamp))
+
+    values: dict[str, frozenset[str] | None] = {
+        name: frozenset(one for one in DIGITS[column] if one) for name, column in _FILTERS.items() if column in DIGITS
+    }
+    return Quick(
+        "/v1/accounts", answer, dict.fromkeys(("sort", "limit", "cursor")), values | {"csm": None, "team": None}
+    )
+
+
+def _asked(told: Mapping[str, Sequence[str] | None], asker: Principal, words: str | None, sort: str | None) -> Asked:
+    """Of the parameters as they were given."""
+    chosen = {column: told.get(name) for name, column in _FILTERS.items()}
+    chosen |= {"csm_id": asked_csms(chosen["csm_id"], asker), "team": plain(chosen["team"])}
+    given = {name: tuple(values) for name, values in chosen.items() if values is not None}
     if words and "\0" in words:
         refuse("q", "out_of_range", "Should hold no NUL.")
     column, descending = parse_sort(sort, COLUMNS, "account_id") if sort else (None, False)
@@ -118,7 +148,7 @@ async def _page(question: Question, asked: Asked, after: After, size: int, stamp
     currency = question.terms.settings.currency
     if question.live:
         rows, end = await live_page(question, asked, after, size)
-        items, count = [listed(row, currency) for row in rows], await total(question, asked)
+        items, count = listed_rows(rows, currency), await total(question, asked, rows)
     else:
         kept = await past_list(question, asked)
         part, end = past_page(kept, asked, after, size)

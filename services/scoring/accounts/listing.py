@@ -11,7 +11,7 @@ from typing import Any, Final
 from services.scoring.accounts import chosen
 from services.scoring.accounts.asked import COLUMNS, Asked
 from services.scoring.accounts.chosen import ORDERS, Chosen, Order
-from services.scoring.accounts.store import FIRST, LIST_COLUMNS
+from services.scoring.accounts.store import FIRST, LIST_COLUMNS, MATCHES
 from services.scoring.accounts.walk import Span, backward, forward
 from services.scoring.asof import Question, past
 from services.scoring.assessment import Assessment
@@ -22,7 +22,7 @@ _DEFAULT: Final = ", ".join(DEFAULT_ORDER)
 After = Sequence[Any] | None  # where the page before ended: the values of its order
 # The default order of all reads its own index from one place on.
 _WHOLE: Final = f"""
-SELECT {LIST_COLUMNS} FROM account_state WHERE tenant = $1 AND NOT churned AND ({_DEFAULT}) > ($2, $3, $4, $5)
+SELECT {LIST_COLUMNS}{MATCHES} FROM account_state WHERE tenant = $1 AND NOT churned AND ({_DEFAULT}) > ($2, $3, $4, $5)
 ORDER BY {_DEFAULT} LIMIT $6
 """
 _LEAST: Final[Mapping[str, Any]] = {"float8": float("-inf"), "bigint": -(2**63), "date": date.min}
@@ -81,7 +81,8 @@ async def _valued(
         return []
     also = f" AND s.{order.column} < {LAST}" if order.reversed else f" AND s.{order.column} IS NOT NULL"
     span = Span([(order.column, order.kind)], [start] * len(lanes.turns), also if upward else "")
-    sql, args = forward(lanes, span, size) if upward else backward(lanes, span, size, inside=inside)
+    more = MATCHES if asked.unfiltered else ""
+    sql, args = forward(lanes, span, size, more) if upward else backward(lanes, span, size, more, inside=inside)
     return await question.conn.fetch(sql, question.tenant, *args)
 
 

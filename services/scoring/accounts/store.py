@@ -11,6 +11,11 @@ WHERE k.tenant = $1 AND k.account_id = $2
 """
 _ID: Final = "SELECT account_id FROM scoring.account_key WHERE tenant = $1 AND account = $2"
 _ONE: Final = "SELECT * FROM account_state WHERE tenant = $1 AND account_id = $2"
+_HEALTH: Final = """
+SELECT account_id, score, band, effective_band, confidence, health, computed_at FROM account_state
+WHERE tenant = $1 AND account_id = $2
+"""
+_ANY_JOINED: Final = "SELECT EXISTS (SELECT 1 FROM account_join WHERE tenant = $1)"
 # The account that stands for a joined id.
 _JOINED: Final = """
 SELECT s.* FROM scoring.account_key k JOIN account_join j USING (tenant, account)
@@ -20,6 +25,11 @@ LIST_COLUMNS: Final = (
     "account_id, name, status, tier, rank, tenure, acv, score, band, effective_band, change_1d, change_7d, change_28d,"
     " active_users_28d, last_contact_at, covered, priority, csm_id, csm_name, team, renewal_on, needs_action,"
     " priority_order, band_order, acv_order"
+)
+# One more column of a list of all: how many there are.
+MATCHES: Final = (
+    ", (SELECT coalesce(sum(accounts), 0)::bigint FROM counter WHERE tenant = $1 AND dim = 'tenant' AND key = '')"
+    " AS matches"
 )
 _LIVE: Final = "SELECT coalesce(sum(accounts), 0) FROM counter WHERE tenant = $1 AND dim = 'tenant' AND key = ''"
 # Before every account in the order of the index (tenant, priority_order, band_order, acv_order, account_id).
@@ -40,6 +50,14 @@ async def one(question: Question, account_id: str) -> Mapping[str, Any] | None:
     """How the account stands now."""
     found = await question.conn.fetchrow(_ONE, question.tenant, account_id)
     if found is None and question.terms.joined.accounts:
+        return await question.conn.fetchrow(_JOINED, question.tenant, account_id)
+    return found
+
+
+async def health_of(question: Question, account_id: str) -> Mapping[str, Any] | None:
+    """What the account's health is answered from."""
+    found = await question.conn.fetchrow(_HEALTH, question.tenant, account_id)
+    if found is None and await question.conn.fetchval(_ANY_JOINED, question.tenant):
         return await question.conn.fetchrow(_JOINED, question.tenant, account_id)
     return found
 

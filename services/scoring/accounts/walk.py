@@ -38,8 +38,8 @@ class Span:
         return ", ".join(f"{of}.{name}" for name in (*told, "account_id"))
 
 
-def forward(lanes: Lanes, span: Span, size: int) -> tuple[str, list[Any]]:
-    """The next rows by the span's columns, all upward, then by id. $1 is the tenant."""
+def forward(lanes: Lanes, span: Span, size: int, more: str = "") -> tuple[str, list[Any]]:
+    """The next rows by the span's columns, all upward, then by id. $1 is the tenant; `more`: further columns."""
     lane, args = _lanes(lanes, span)
     marks = [f"at{n}" for n in range(len(span.columns))]
     mark, here = span.row("l", marks), span.row("s")
@@ -54,11 +54,13 @@ best AS (SELECT * FROM head ORDER BY turn{"".join(f", first_{one}" for one in ma
 found AS (SELECT l.turn, r.* FROM best l CROSS JOIN LATERAL (
   {inner} AND ({here}) >= ({"".join(f"l.first_{one}, " for one in marks)}l.first_id) ORDER BY {here} LIMIT {size}) r
   ORDER BY l.turn, {span.row("r", marks)} LIMIT {size})
-{_SHOWN} ORDER BY f.turn, {span.row("f", marks)}"""
+{_shown(more)} ORDER BY f.turn, {span.row("f", marks)}"""
     return sql, args
 
 
-def backward(lanes: Lanes, span: Span, size: int, *, inside: bool) -> tuple[str, list[Any]]:
+def backward(
+    lanes: Lanes, span: Span, size: int, more: str = "", *, inside: bool
+) -> tuple[str, list[Any]]:  # fmt: skip
     """The next rows by the span's one column downward, then by id upward; `inside`: the start is a row, after which
     others of its value may follow. The index runs upward in both, so the last value of a page is read by itself."""
     lane, args = _lanes(lanes, span)
@@ -83,12 +85,13 @@ found AS (SELECT * FROM ({same if inside else ""}
   UNION ALL SELECT r.* FROM last l CROSS JOIN LATERAL (
     {rows} AND {column} = l.edge ORDER BY s.account_id LIMIT {size}) r WHERE l.edge IS NOT NULL) every
   ORDER BY at0 DESC, account_id LIMIT {size})
-{_SHOWN} ORDER BY f.at0 DESC, f.account_id"""
+{_shown(more)} ORDER BY f.at0 DESC, f.account_id"""
     return sql, args
 
 
-# The whole rows, fetched one by one: a page's worth of look-ups.
-_SHOWN: Final = f"""SELECT s.* FROM found f CROSS JOIN LATERAL (
+def _shown(more: str) -> str:
+    """The whole rows, fetched one by one: a page's worth of look-ups."""
+    return f"""SELECT s.*{more} FROM found f CROSS JOIN LATERAL (
   SELECT {_LISTED} FROM account_state s WHERE s.tenant = $1 AND s.account_id = f.account_id OFFSET 0) s"""
 
 

@@ -15,6 +15,7 @@ from services.scoring.coverage import answers, store, worklist
 from services.scoring.coverage.rules import SOON_DAYS
 from services.scoring.coverage.series import series
 from services.scoring.coverage.shapes import ContactRateAnswer, CoverageAnswer, CoverageSeries, WorkItem, Worklist
+from services.scoring.quick import Asked, Quick
 from shared.clock import from_micros, to_micros
 from shared.http import Json, decode_cursor, encode_cursor, fingerprint, listing, parse_day, parse_limit
 from shared.http.params import refuse
@@ -75,6 +76,30 @@ def coverage_routes(desk: Desk) -> APIRouter:
     return routes
 
 
+def quick_coverage(desk: Desk) -> Quick:
+    """The figure of now."""
+
+    async def answer(asker: Principal, _: str, asked: Asked) -> dict[str, Any]:
+        async with desk.glance(asker, settings=True) as question:
+            return question.stamped(await _answer(question, asked.get("by", ["tenant"])[0]))
+
+    return Quick("/v1/coverage", answer, {"by": frozenset(("tenant", "tier", "csm", "team", "rank"))})
+
+
+def quick_worklist(desk: Desk) -> Quick:
+    """The worklist of now, as JSON."""
+
+    async def answer(asker: Principal, _: str, asked: Asked) -> dict[str, Any]:
+        within_days, limit, cursor = (asked.get(name, [None])[0] for name in ("within_days", "limit", "cursor"))
+        size, within = parse_limit(limit), _within(within_days)
+        stamp = fingerprint("worklist", None, within)
+        after = _after(decode_cursor(cursor, stamp, int, int, str))
+        async with desk.glance(asker) as question:
+            return question.stamped(await _work(question, within, after, size, stamp))
+
+    return Quick("/v1/coverage/worklist", answer, dict.fromkeys(("within_days", "limit", "cursor")))
+
+
 async def _answer(question: Question, by: str) -> dict[str, Any]:
     counts = await store.counts(question, by)
     names = await store.csm_names(question) if by == "csm" else {}
@@ -127,7 +152,7 @@ async def _items(
     question: Question, within: int, after: worklist.Place, size: int
 ) -> tuple[list[dict[str, Any]], worklist.Page]:
     page, currency = await worklist.page(question, within, after, size), question.terms.settings.currency
-    tried = await worklist.attempts(question, page.items)
+    tried = await worklist.attempts(question, page.items, together=page.joined)
     return [answers.work(item, tried.get(item.account, 0), currency) for item in page.items], page
 
 

@@ -17,19 +17,20 @@ from shared.http.answers import EXACT
 
 Place = tuple[datetime, int, str]  # due_at, acv_order, account_id: where an item stands
 FIRST: Final[Place] = (datetime.min.replace(tzinfo=UTC), -(2**63), "")
-# Reads the index (tenant, due_at, acv_order, account_id), which holds eligible accounts only: due_at is the first
-# instant of a day, so its order is the day's.
-_PAGE: Final = """
-SELECT account, account_id, name, tier, csm_id, acv, covered, due_at, acv_order, last_contact_at, last_contact_channel,
-  last_contact_csm, planned_at, planned_channel
-FROM account_state WHERE tenant = $1 AND due_at IS NOT NULL AND due_at < $2
-  AND (due_at, acv_order, account_id) > ($3, $4, $5) ORDER BY due_at, acv_order, account_id LIMIT $6
-"""
-# In the index's order, or a plan might read the table from its beginning.
+# In the index's order, else a plan might read the table from its beginning.
 _COUNT: Final = f"""
 SELECT count(*) FROM (
   SELECT 1 FROM account_state WHERE tenant = $1 AND due_at IS NOT NULL AND due_at < $2
   ORDER BY due_at LIMIT {EXACT + 1}) AS found
+"""
+# Reads the index (tenant, due_at, acv_order, account_id), which holds eligible accounts only: due_at is the first
+# instant of a day, so its order is the day's.
+_PAGE: Final = f"""
+SELECT account, account_id, name, tier, csm_id, acv, covered, due_at, acv_order, last_contact_at, last_contact_channel,
+  last_contact_csm, planned_at, planned_channel, ({_COUNT}) AS total,
+  EXISTS (SELECT 1 FROM account_join WHERE tenant = $1) AS joined
+FROM account_state WHERE tenant = $1 AND due_at IS NOT NULL AND due_at < $2
+  AND (due_at, acv_order, account_id) > ($3, $4, $5) ORDER BY due_at, acv_order, account_id LIMIT $6
 """
 # Contacts by T that reached nobody, after the last that counted ($3, $4: which is whose; null = never any).
 _ATTEMPTS: Final = f"""
@@ -64,11 +65,13 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Items, how many there are in all (above 10,000: at least so many), and whether more follow."""
+    """Items, how many there are in all (above 10,000: at least so many), whether more follow, and whether any accounts
+    of the tenant are one."""
 
     items: list[Item]
     total: int
     more: bool
+    joined: bool
 
 
 async def page(question: Question, within: int, after: Place, size: int) -> Page:
@@ -80,8 +83,10 @@ async def page(question: Question, within: int, after: Place, size: int) -> Page
 
 async def _live(question: Question, end: datetime, after: Place, size: int) -> Page:
     rows = await question.conn.fetch(_PAGE, question.tenant, end, *after, size + 1)
-    total = await question.conn.fetchval(_COUNT, question.tenant, end)
-    return Page([as_item(row) for row in rows[:size]], int(total or 0), len(rows) > size)
+    if not rows:
+        return Page([], int(await question.conn.fetchval(_COUNT, question.tenant, end) or 0), False, False)
+    items = [as_item(row) for row in rows[:size]]
+    return Page(items, rows[0]["total"], len(rows) > size, rows[0]["joined"])
 
 
 def as_item(row: Mapping[str, Any]) -> Item:
@@ -99,7 +104,7 @@ async def _past(question: Question, end: datetime, after: Place, size: int) -> P
     found = await past(question.conn, question.terms, question.at)
     listed = sorted(_due(found, end), key=lambda item: item.place)
     rest = [item for item in listed if item.place > after]
-    return Page(rest[:size], len(listed), len(rest) > size)
+    return Page(rest[:size], len(listed), len(rest) > size, question.terms.joined.accounts)
 
 
 def _due(found: Mapping[int, Assessment], end: datetime) -> Iterable[Item]:
@@ -111,12 +116,12 @@ def _due(found: Mapping[int, Assessment], end: datetime) -> Iterable[Item]:
             )  # fmt: skip
 
 
-async def attempts(question: Question, items: Iterable[Item]) -> dict[int, int]:
-    """How often each of them was tried in vain since it was last reached."""
+async def attempts(question: Question, items: Iterable[Item], *, together: bool) -> dict[int, int]:
+    """How often each of them was tried in vain since it was last reached. `together`: some accounts are one."""
     asked = list(items)
     accounts = [item.account for item in asked]
-    members = sorted(await account_members(question.conn, question.tenant, accounts))
+    members = sorted(await account_members(question.conn, question.tenant, accounts)) if together else accounts
     since = [item.last.at if item.last else None for item in asked]
-    sql = joined(_ATTEMPTS, accounts=question.terms.joined.accounts, persons=False)
+    sql = joined(_ATTEMPTS, accounts=together, persons=False)
     rows = await question.conn.fetch(sql, question.tenant, members, accounts, since, question.at)
     return {row["account"]: row["attempts"] for row in rows}

@@ -124,7 +124,7 @@ def _end(rows: Sequence[Mapping[str, Any]], size: int) -> store.Place | None:
 
 
 async def _items(question: Question, page: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    tried = await worklist.attempts(question, [as_item(row) for row in page])
+    tried = await worklist.attempts(question, [as_item(row) for row in page], together=question.terms.joined.accounts)
     return [_item(row, tried.get(row["account"], 0), question.terms.settings.currency) for row in page]
 
 

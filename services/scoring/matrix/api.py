@@ -1,6 +1,6 @@
 """The route of the rank × tenure matrix."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
 from fastapi.responses import Response
@@ -9,6 +9,7 @@ from services.scoring.accounts.api import AsOf
 from services.scoring.asof import Desk
 from services.scoring.matrix import answers, store
 from services.scoring.matrix.shapes import Matrix
+from services.scoring.quick import Asked, Quick
 from shared.http import Json
 from shared.tenancy import Principal, Right, require
 
@@ -25,3 +26,13 @@ def matrix_routes(desk: Desk) -> APIRouter:
             return Json(question.stamped(answers.matrix(await store.totals(question), question.terms.settings)))
 
     return routes
+
+
+def quick_matrix(desk: Desk) -> Quick:
+    """The matrix of now."""
+
+    async def answer(asker: Principal, _id: str, _asked: Asked) -> dict[str, Any]:
+        async with desk.glance(asker, settings=True) as question:
+            return question.stamped(answers.matrix(await store.totals(question), question.terms.settings))
+
+    return Quick("/v1/matrix", answer)

@@ -52,6 +52,7 @@ def settings_routes(desk: Desk) -> APIRouter:
                 log.info(
                     "settings_changed", tenant=asker.tenant, version=version, by=asker.key_id, keys=sorted(changes)
                 )
+        desk.forget(asker.tenant)
         return _answer(version, wished)
 
     return routes
