@@ -1,7 +1,7 @@
 """All rules of one account put together: from what is known at T to what every list and answer needs. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Final
 
@@ -11,13 +11,14 @@ from msgspec.structs import replace
 from services.scoring.account import AccountAt, Amounts, Moment, Override, Planned, Touch
 from services.scoring.coverage.rules import Coverage, contacted, coverage
 from services.scoring.health.model import PublishedModel, pick
-from services.scoring.health.rules import NOTHING, Health, band_of, effective_band, evaluate, readings_of, score_of
+from services.scoring.health.readings import readings_of
+from services.scoring.health.rules import NOTHING, Health, band_of, effective_band, evaluate, score_of
 from services.scoring.lifecycle.rules import Lifecycle, lifecycle
 from services.scoring.matrix.actions import Fired, Situation, needs_action, with_drop
 from services.scoring.matrix.rules import Place, call_first_key, default_list_key, place
 from services.scoring.tiers.rules import tier_of
 from shared.clock import day_of
-from shared.tenant_settings import TenantSettings
+from shared.tenant_settings import CoveragePolicy, TenantSettings
 
 IN_USE_DAYS: Final = 30
 EARLIER_DAYS: Final = (1, 7, 28)  # what changes are measured against
@@ -30,6 +31,16 @@ class Rulebook:
     settings: TenantSettings
     models: tuple[PublishedModel, ...]
     amounts: Amounts
+    _of: dict[str, tuple[CoveragePolicy, PublishedModel]] = field(
+        init=False, default_factory=dict, compare=False, repr=False
+    )
+
+    def of(self, tier: str) -> tuple[CoveragePolicy, PublishedModel]:
+        """What a tier is covered and judged by. Raises LookupError without a model for it."""
+        found = self._of.get(tier)
+        if found is None:
+            found = self._of[tier] = self.settings.coverage.of(tier), pick(self.models, tier)
+        return found
 
 
 class Assessment(Struct, frozen=True):
@@ -126,7 +137,7 @@ def stand_at(account: AccountAt, moment: Moment, rules: Rulebook) -> Stand:
     if life.churned:
         return Stand(0, None, None, None)
     tier = account.tier_exception or tier_of(life.value, rules.amounts)
-    policy, model = rules.settings.coverage.of(tier), pick(rules.models, tier)
+    policy, model = rules.of(tier)
     cover = coverage(account, life, policy, moment)
     score = score_of(model.document, readings_of(account, life, cover, policy, rules.settings, moment))
     band = effective_band(band_of(score, model.document.bands), account.override, moment)
@@ -155,9 +166,8 @@ def _judge(account: AccountAt, moment: Moment, rules: Rulebook) -> _Standing:
     settings = rules.settings
     life = lifecycle(account, moment)
     tier = account.tier_exception or tier_of(life.value, rules.amounts)
-    policy = settings.coverage.of(tier)
+    policy, model = rules.of(tier)
     cover = coverage(account, life, policy, moment)
-    model = pick(rules.models, tier)
     if life.churned:
         return _Standing(life, tier, Place(None, None, None), cover, model, NOTHING, ())
     health = evaluate(model.document, readings_of(account, life, cover, policy, settings, moment))

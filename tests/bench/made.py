@@ -36,11 +36,13 @@ def bodies(seed: int, count: int) -> Iterator[bytes]:
         yield (items[0] if count == 1 else f"[{','.join(items)}]").encode()
 
 
-def usage(tenant: int, seed: int, count: int, accounts: int = ACCOUNTS, *, days: int = 2) -> Iterator[facts.Usage]:
-    """Facts as ingest puts them on the log: few busy accounts and people, the last `days` days."""
+def usage(
+    tenant: int, seed: int, count: int, accounts: int = ACCOUNTS, *, days: int = 2, even: bool = False
+) -> Iterator[facts.Usage]:
+    """Facts as ingest puts them on the log: few busy accounts (`even`: all alike) and people, the last `days` days."""
     dice, now = random.Random(seed), time.time_ns() // 1000
     for number in range(count):
-        account = _skewed(dice, accounts)
+        account = number % accounts if even else _skewed(dice, accounts)
         yield facts.Usage(
             tenant=tenant,
             id=f"{seed:x}-{number:012d}",

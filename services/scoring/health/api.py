@@ -21,7 +21,7 @@ from services.scoring.facts.read import Reader
 from services.scoring.health import history
 from services.scoring.health.explain import explained
 from services.scoring.health.gap import consumption_gap, flag_of, seats_of
-from services.scoring.health.rules import entitled
+from services.scoring.health.readings import entitled
 from services.scoring.health.shapes import Explanation, GapAnswer, HistoryAnswer, OverrideShown, OverrideWish
 from services.scoring.health.store import end_override, feature_users, give_override
 from services.scoring.nps import store as nps_store

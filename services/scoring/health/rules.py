@@ -4,43 +4,16 @@ A metric that has no data leaves its dimension, a dimension without data leaves 
 Sums are written as loops: the built-in `sum` of later Pythons compensates, and the same facts must give the same bits.
 """
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import date
-from itertools import pairwise
 from typing import Any, Final
 
 from msgspec import Struct
 
-from services.scoring.account import AccountAt, Moment, Override, PersonScore
-from services.scoring.coverage.rules import Coverage
-from services.scoring.health.model import Bands, Cap, Dimension, HealthModel
-from services.scoring.lifecycle.rules import Lifecycle
-from shared.tenant_settings import CoveragePolicy, TenantSettings, ValueFeature
+from services.scoring.account import Moment, Override
+from services.scoring.health.compiled import CompiledDimension, compiled_of
+from services.scoring.health.model import Bands, HealthModel
+from services.scoring.health.readings import Reading, Readings
 
-QUIET_DAYS: Final = 28  # a customer that started this long ago and never used the product is silent, not unknown
-TREND_USERS: Final = 3  # fewer active users before say nothing about a trend
-SCORE_DAYS: Final = 180  # a response this old says nothing any more
 UNKNOWN: Final = "unknown"
-_NUMBER: Final = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?", re.ASCII)
-
-
-class Reading(Struct, frozen=True):
-    """One metric of one account. `input` is shown and goes through the curve; `points` stand in for the curve where
-    silence itself is the value; `for_cap` is what a cap compares where it differs from the input."""
-
-    input: float | None = None
-    points: float | None = None
-    for_cap: float | None = None
-
-    @property
-    def has_data(self) -> bool:
-        """Whether it takes part in its dimension."""
-        return self.input is not None or self.points is not None
-
-
-Readings = Mapping[str, Reading]
-NO_DATA: Final = Reading()
 
 
 class Health(Struct, frozen=True):
@@ -54,16 +27,6 @@ class Health(Struct, frozen=True):
 
 
 NOTHING: Final = Health(None, UNKNOWN, 0.0, ())  # of a churned account
-
-
-def on_curve(curve: Sequence[tuple[float, float]], x: float) -> float:
-    """Piecewise linear through points that go from left to right, flat beyond both ends."""
-    if x <= curve[0][0]:
-        return float(curve[0][1])
-    for (x0, y0), (x1, y1) in pairwise(curve):
-        if x <= x1:
-            return float(y1) if x == x1 else y0 + (y1 - y0) * (x - x0) / (x1 - x0)
-    return float(curve[-1][1])
 
 
 def band_of(score: float | None, bands: Bands) -> str:
@@ -80,54 +43,22 @@ def effective_band(band: str, override: Override | None, moment: Moment) -> str:
     return override.band if override is not None and moment.at < override.expires_at else band
 
 
-def weighted_mean(pairs: Iterable[tuple[float, float]]) -> float | None:
-    """Σ weight·value ÷ Σ weight of (weight, value), in the order given; None without any."""
-    above = below = 0.0
-    for weight, value in pairs:
-        above += weight * value
-        below += weight
-    return above / below if below else None
-
-
-def dimension_value(dimension: Dimension, readings: Readings) -> float | None:
-    """The dimension's 0…100 from its metrics that have data; None without any."""
-    known: list[tuple[float, float]] = []
-    for part in dimension.metrics:
-        reading = readings.get(part.metric, NO_DATA)
-        if reading.points is not None:
-            known.append((part.share, reading.points))
-        elif reading.input is not None:
-            known.append((part.share, on_curve(part.curve, reading.input)))
-    if not known:
-        return None
-    return min(points for _, points in known) if dimension.combine == "min" else weighted_mean(known)
-
-
-def capped(score: float, caps: Iterable[Cap], readings: Readings) -> float:
-    """The score, or the lowest cap that holds if that is lower."""
-    for cap in caps:
-        reading = readings.get(cap.metric, NO_DATA)
-        level = reading.input if reading.for_cap is None else reading.for_cap
-        if level is not None and level >= cap.at_least and score > cap.score:
-            score = float(cap.score)
-    return score
-
-
 def evaluate(model: HealthModel, readings: Readings) -> Health:
     """The health of an account that is not churned. Contributions, a cap's included, sum to the score within 1e-9."""
-    values = [dimension_value(dimension, readings) for dimension in model.dimensions]
+    compiled = compiled_of(model)
+    values = compiled.values(readings)
     all_weight = known_weight = 0.0
-    for dimension, value in zip(model.dimensions, values, strict=True):
+    for dimension, value in zip(compiled.dimensions, values, strict=True):
         all_weight += dimension.weight
         known_weight += 0.0 if value is None else dimension.weight
-    inputs = {metric: reading.input for metric, reading in readings.items()}
     rows = [
-        _row(dimension, value, known_weight, inputs) for dimension, value in zip(model.dimensions, values, strict=True)
+        _row(dimension, value, known_weight, readings)
+        for dimension, value in zip(compiled.dimensions, values, strict=True)
     ]
-    raw = _raw_score(model, values)
+    raw = compiled.raw_score(values)
     if raw is None:
         return Health(None, UNKNOWN, 0.0, tuple(rows))
-    score = capped(raw, model.caps, readings)
+    score = compiled.capped(raw, readings)
     if score < raw:
         rows.append({"name": "cap", "contribution": score - raw})
     return Health(score, band_of(score, model.bands), known_weight / all_weight, tuple(rows))
@@ -135,21 +66,12 @@ def evaluate(model: HealthModel, readings: Readings) -> Health:
 
 def score_of(model: HealthModel, readings: Readings) -> float | None:
     """The score that `evaluate` gives, bit for bit, without its reasons: for earlier days, of which only it is kept."""
-    raw = _raw_score(model, [dimension_value(dimension, readings) for dimension in model.dimensions])
-    return None if raw is None else capped(raw, model.caps, readings)
+    compiled = compiled_of(model)
+    raw = compiled.raw_score(compiled.values(readings))
+    return None if raw is None else compiled.capped(raw, readings)
 
 
-def _raw_score(model: HealthModel, values: Sequence[float | None]) -> float | None:
-    return weighted_mean(
-        (float(dimension.weight), value)
-        for dimension, value in zip(model.dimensions, values, strict=True)
-        if value is not None
-    )
-
-
-def _row(
-    dimension: Dimension, value: float | None, known_weight: float, inputs: Mapping[str, float | None]
-) -> dict[str, Any]:
+def _row(dimension: CompiledDimension, value: float | None, known_weight: float, readings: Readings) -> dict[str, Any]:
     weight = None if value is None else dimension.weight / known_weight
     return {
         "name": dimension.name,
@@ -157,92 +79,9 @@ def _row(
         "weight": weight,
         "model_weight": dimension.weight,
         "contribution": None if value is None or weight is None else weight * value,
-        "inputs": {metric: inputs.get(metric) for metric in dimension.measured},
+        "inputs": {metric: _input(readings.get(metric)) for metric in dimension.measured},
     }
 
 
-def readings_of(
-    account: AccountAt,
-    life: Lifecycle,
-    cover: Coverage,
-    policy: CoveragePolicy,
-    settings: TenantSettings,
-    moment: Moment,
-) -> dict[str, Reading]:
-    """Every metric of the account at T, by its model name. `step_age_ratio` has no data until journeys are kept."""
-    usage, told = account.usage, account.attributes
-    return {
-        **usage_readings(account, life, moment),
-        "features_used_ratio_28": _features(told.get("features"), usage.events_used_28, settings, moment.day),
-        "active_users_per_seat_28": _ratio(usage.active_users_28, told.get("seats")),
-        "contact_age_ratio": contact_reading(cover, policy, moment),
-        "nps_weighted": Reading(weighted_score(account.scores, moment.day)),
-        "active_users_ratio_28": _ratio(usage.active_users_28, usage.active_users_28_before, least=TREND_USERS),
-        "step_age_ratio": NO_DATA,
-        "renewal": Reading(None if life.renewal_on is None else (life.renewal_on - moment.day).days),
-        "payment_overdue_days": Reading(trait(account, "payment_overdue_days")),
-    }
-
-
-def usage_readings(account: AccountAt, life: Lifecycle, moment: Moment) -> dict[str, Reading]:
-    """The frequency metrics. Never used: nothing is known until 28 days after the start, then silence is 0; caps count
-    from the start, and only in a tenant that sends usage."""
-    usage = account.usage
-    active = {"active_days_28": usage.active_days_28, "active_days_90": usage.active_days_90}
-    if usage.last_day is not None:
-        since = Reading((moment.day - usage.last_day).days)
-        return {**{name: Reading(days) for name, days in active.items()}, "days_since_usage": since}
-    silent = None
-    if moment.first_usage_day is not None and life.start is not None and life.start <= moment.day:
-        silent = (moment.day - life.start).days
-    counts = silent is not None and silent >= QUIET_DAYS
-    readings = {name: Reading(0) if counts else NO_DATA for name in active}
-    return {**readings, "days_since_usage": Reading(for_cap=silent)}
-
-
-def contact_reading(cover: Coverage, policy: CoveragePolicy, moment: Moment) -> Reading:
-    """Age of the last counting contact in windows. Never talked to: 0 points once the tenant records contacts."""
-    if cover.contact_day is not None:
-        return Reading((moment.day - cover.contact_day).days / policy.window.days(moment.day))
-    return Reading(points=0.0) if cover.eligible and moment.first_contact_at is not None else NO_DATA
-
-
-def entitled(features: Sequence[str] | None, settings: TenantSettings, day: date) -> list[ValueFeature]:
-    """The value features an account may use: all when none are named, else those named; not yet released ones never."""
-    released = [it for it in settings.value_features if it.released_on is None or it.released_on <= day]
-    return [it for it in released if features is None or it.feature in features]
-
-
-def _features(features: Sequence[str] | None, used: frozenset[str], settings: TenantSettings, day: date) -> Reading:
-    mine = entitled(features, settings, day)
-    return Reading(len([it for it in mine if not used.isdisjoint(it.events)]) / len(mine)) if mine else NO_DATA
-
-
-def _ratio(part: int, whole: int | None, least: int = 1) -> Reading:
-    return Reading(part / whole) if whole is not None and whole >= least else NO_DATA
-
-
-def weighted_score(scores: Iterable[PersonScore], day: date) -> float | None:
-    """Mean of each person's latest score, weighted 1 − age/180 by whole days; None without one younger than 180 days.
-
-    In integers up to the one division, so that the order of persons cannot matter.
-    """
-    told = [(SCORE_DAYS - (day - score.day).days, score.score) for score in scores]
-    young = [(weight, score) for weight, score in told if weight > 0]
-    total = sum(weight for weight, _ in young)
-    return sum(weight * score for weight, score in young) / total if total else None
-
-
-def trait(account: AccountAt, name: str) -> float | None:
-    """A numeric trait of the account; None when it is not told or no number."""
-    traits: Mapping[str, object] = account.attributes.get("traits") or {}
-    return number(traits.get(name))
-
-
-def number(value: object) -> float | None:
-    """A trait as a number: a JSON number, or text that is plainly one (imports send text); None for all else."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    if isinstance(value, str):
-        return float(value) if _NUMBER.fullmatch(value) else None
-    return value if -1e15 <= value <= 1e15 else None
+def _input(reading: Reading | None) -> float | None:
+    return None if reading is None else reading.input

@@ -10,9 +10,9 @@ from shared.postgres import Connection
 _KEEP: Final = """
 INSERT INTO scoring.health_snapshot
   (tenant, account, day, at, reason, score, band, effective_band, confidence, model_id, model_version)
-SELECT tenant, account, day, $3, $4, score, band, effective_band, confidence, health::jsonb->'model'->>'id',
-  (health::jsonb->'model'->>'version')::int
-FROM account_state WHERE tenant = $1 AND account = ANY($2) ORDER BY account ON CONFLICT DO NOTHING
+SELECT tenant, account, day, $3, $4, score, band, effective_band, confidence, model->>'id', (model->>'version')::int
+FROM (SELECT *, health::json->'model' AS model FROM account_state WHERE tenant = $1 AND account = ANY($2) OFFSET 0) s
+ORDER BY account ON CONFLICT DO NOTHING
 """
 _READ: Final = """
 SELECT day, at, reason, score, band, effective_band, confidence, model_id, model_version FROM scoring.health_snapshot

@@ -1,6 +1,6 @@
 """Whether an account is a customer at T, since when, what it pays and when that renews. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -58,7 +58,7 @@ def contracts_at(changes: Iterable[ContractChange], day: date) -> dict[str, Cont
 def churned(
     status: str | None,
     status_at: datetime | None,
-    changes: Iterable[ContractChange],
+    changes: Sequence[ContractChange],
     tz: ZoneInfo,
     day: date,
 ) -> bool:
@@ -67,6 +67,8 @@ def churned(
     A contract speaks at 00:00 of `effective_on`; the churn of one contract says nothing while another is live that day.
     """
     says_churned = status == "churned" and status_at is not None
+    if not changes:
+        return says_churned
     known = [change for change in in_order(changes) if change.effective_on <= day]
     for change in reversed(known):
         if not _speaks(change, known):

@@ -9,7 +9,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from services.scoring.account import AccountAt
-from services.scoring.health.rules import trait
+from services.scoring.health.readings import trait
 from shared.clock import months_back
 from shared.money import minor_digits
 from shared.tenant_settings import RANKS, TENURES, RankSettings, TenantSettings, TenureSettings, exact

@@ -12,7 +12,7 @@ from services.scoring.accounts.store import one
 from services.scoring.asof import Question, amounts_at, past
 from services.scoring.assessment import Assessment, Rulebook, assess
 from services.scoring.facts.read import CONTRACT_STANDS, Reader
-from services.scoring.health.rules import entitled
+from services.scoring.health.readings import entitled
 from services.scoring.joins.sql import joined
 from services.scoring.joins.store import account_members
 from services.scoring.matrix.actions import Fired

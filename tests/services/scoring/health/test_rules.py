@@ -9,18 +9,10 @@ from hypothesis import strategies as st
 
 from services.scoring.account import AccountAt, Moment, Override
 from services.scoring.coverage.rules import coverage
+from services.scoring.health.compiled import Part
 from services.scoring.health.model import Bands, HealthModel, preset
-from services.scoring.health.rules import (
-    Health,
-    Reading,
-    band_of,
-    effective_band,
-    evaluate,
-    number,
-    on_curve,
-    readings_of,
-    weighted_score,
-)
+from services.scoring.health.readings import Reading, number, readings_of, weighted_score
+from services.scoring.health.rules import Health, band_of, effective_band, evaluate
 from services.scoring.lifecycle.rules import lifecycle
 from shared.tenant_settings import TenantSettings
 from tests.services.scoring.builders import TODAY, account, at, moment, score, touch, used
@@ -74,9 +66,9 @@ CURVES = {
 
 def test_the_default_models_curves_are_the_domains() -> None:
     curves = {part.metric: part.curve for dimension in DEFAULT.dimensions for part in dimension.metrics}
-    assert {name: [(x, on_curve(curves[name], x)) for x, _ in points] for name, points in CURVES.items()} == {
-        name: [(x, pytest.approx(y, abs=1e-9)) for x, y in points] for name, points in CURVES.items()
-    }
+    assert {
+        name: [(x, Part(name, 1, curves[name]).points(x)) for x, _ in points] for name, points in CURVES.items()
+    } == {name: [(x, pytest.approx(y, abs=1e-9)) for x, y in points] for name, points in CURVES.items()}
     assert curves.keys() == CURVES.keys()
 
 
