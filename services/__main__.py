@@ -14,6 +14,7 @@ _GROUPS: Final = {
     "key": "Make, list and revoke keys.",
     "settings": "Read and replace a tenant's settings.",
     "import": "Bring files in.",
+    "dead": "Lines that could not be applied.",
 }
 # The words of each command, where it lives, what it does, and an example for its help.
 _COMMANDS: Final = {
@@ -29,6 +30,18 @@ _COMMANDS: Final = {
         "audit_ledger:audit_ledger",
         "Say whether archive, state, log and a client's ledger agree on every fact.",
         "audit-ledger --ledger sent.ndjson",
+    ),
+    "replay": (
+        "replay:replay",
+        "Rebuild the derived state from the archive, compare it with the live one, and swap.",
+        "replay --check",
+    ),
+    "dead list": ("dead:dead_list", "List dead letters, with their reasons.", 'dead list --reason "no such tenant"'),
+    "dead show": ("dead:dead_show", "Show one dead letter and its line.", "dead show 3:17:0"),
+    "dead replay": (
+        "dead:dead_replay",
+        "Put dead lines that can be applied by now back on the log.",
+        "dead replay --tenant acme-1f2e3d4c",
     ),
     "tenant create": (
         "commands:tenant_create",

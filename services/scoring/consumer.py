@@ -5,11 +5,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, TypeVar
 
 import asyncpg
-import msgspec
 import structlog
 
 from services.scoring import fold
 from services.scoring.batch import Batch, Dead, read_record
+from services.scoring.dead.letters import letter
 from services.scoring.gather import Resolved, Wanted
 from services.scoring.keys import Keys
 from services.scoring.tenants import Tenants
@@ -214,7 +214,7 @@ class FoldLoop:
         """Dead letters must be durable before the batch's positions move on."""
         if not dead:
             return
-        lines = [_letter(one) for one in dead]
+        lines = [letter(one) for one in dead]
         part = facts.partition(0, dead[0].place[0] + str(dead[0].place[1]), self._bus.partitions)
         received = self._clock.micros()
         await self._bus.publish([Outgoing(facts.DEAD_TOPIC, part, lines, received)], timeout=10)
@@ -224,9 +224,3 @@ class FoldLoop:
 def too_many_dead(batch: Batch) -> bool:
     """Whether this looks like our own fault rather than the lines': then nothing may go to the dead letters."""
     return len(batch.dead) > DEAD_RUN and len(batch.dead) > len(batch.lines)
-
-
-def _letter(dead: Dead) -> bytes:
-    topic, part = dead.place
-    told = {"topic": topic, "partition": part, "offset": dead.offset, "line": dead.number, "reason": dead.reason}
-    return msgspec.json.encode({**told, "raw": dead.raw.decode(errors="backslashreplace")})
