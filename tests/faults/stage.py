@@ -77,11 +77,15 @@ class Stage:
         return self.dice.uniform(least, most)
 
     def back(self, seconds: float, most: float = 30.0) -> None:
-        """Notes how long it took until work went on. Raises AssertionError beyond `most`, or as many times more as this
-        machine is slower than a quiet one."""
+        """Notes how long it took until work went on. Raises AssertionError beyond `most`."""
         self.row.back = max(self.row.back or 0.0, seconds)
+        self.within(seconds, most, "back")
+
+    def within(self, seconds: float, most: float, what: str) -> None:
+        """Raises AssertionError beyond `most` seconds, or as many times more as this machine is slower than a quiet
+        one."""
         most *= self.ground.slowness
-        assert seconds <= most, f"back after {seconds:.1f} s, allowed are {most:.0f}"
+        assert seconds <= most, f"{what} after {seconds:.1f} s, allowed are {most:.1f}"
 
     def note(self, text: str) -> None:
         """A figure worth a word in the table."""

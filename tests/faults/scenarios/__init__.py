@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tests.faults.scenarios import again, away, kills, log, poison, silence, world
+from tests.faults.scenarios import again, away, kills, log, poison, rebuild, silence, world
 from tests.faults.stage import Scenario
 
 SCENARIOS: Final = (
@@ -25,6 +25,8 @@ SCENARIOS: Final = (
     Scenario("postgres-away", "11", away.postgres, short=True),
     Scenario("both-away", "11", away.both, short=True),
     Scenario("dead-letters-away", "13", poison.unreachable),
+    Scenario("dead-letters-again", "14", rebuild.letters),
+    Scenario("archive", "19", rebuild.archive),
     Scenario("topic-again", "19", again.topic_again),
     Scenario("rolling", "22", away.rolling),
     Scenario("end-while-away", "22", away.end_while_away),

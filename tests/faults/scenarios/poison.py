@@ -69,10 +69,10 @@ async def _on_the_log(stage: Stage, tenant: int) -> None:
     await ground.put(USAGE_TOPIC, PART, [*bad.values(), line(tenant, "after", PART)])
     began = time.monotonic()
     while not await events(ground, tenant):
-        assert time.monotonic() - began < 10, "the partition stands still behind poison"
+        assert time.monotonic() - began < 30, "the partition stands still behind poison"
         await asyncio.sleep(0.02)
     took = time.monotonic() - began
-    assert took <= 1.0, f"the partition moved on after {took:.1f} s"
+    stage.within(took, 1.0, "the partition moved on")
     letters = [msgspec.json.decode(one) for one in (await ground.letters())[before:]]
     assert len(letters) == len(bad), [one["reason"] for one in letters]
     assert all(one["reason"] and (one["topic"], one["partition"]) == (USAGE_TOPIC, PART) for one in letters)
