@@ -89,7 +89,7 @@ def refused(refusal: Refusal, scope: Scope) -> Response:
     response = problem_response(refusal, request_id_of(scope))
     if "retry-after" in response.headers:
         response.headers["x-ratelimit-reset"] = response.headers["retry-after"]
-    if refusal.status in (408, 413):  # the rest of the body is not read
+    if refusal.status == 408:  # after 413 the server drops the rest, for a while: a reset would swallow the answer
         response.headers["connection"] = "close"
     response.headers.update(CORS)
     return response
