@@ -26,8 +26,7 @@ TICK: Final = 0.25
 ROUND: Final = 2_000  # waiting rows taken at once
 TOGETHER: Final = 2_000  # waiting rows up to which shards are read and written as one: fewer statements where few wait
 LANES: Final = 2  # transactions side by side: while PostgreSQL works for one, we compute for the other
-REST: Final = 4.0  # while the fold is behind: how long we rest after a round, in rounds,
-LONGEST_REST: Final = 3.0  # and in seconds
+REST: Final = 4.0  # while the fold is behind: how long we rest after a round, in rounds
 # Advisory lock classes, mixed with the name of the state: one that is being rebuilt beside it waits for nobody.
 SHARD_LOCK: Final = 7_310  # key = shard
 TENANT_LOCK: Final = 7_311  # key = tenant
@@ -54,22 +53,22 @@ _RECHECK: Final = "INSERT INTO recheck (tenant, kind, key, since, received) VALU
 
 class Assessor:
     """Works through the shards. `run` until cancelled; `round` once. `shown` False: nobody has seen this state, so no
-    snapshots are kept of it and no listener is told. `behind` says whether the fold beside us has more waiting than it
-    takes at once: then most of what we judge would soon be judged again, and our time is better spent by it."""
+    snapshots are kept of it and no listener is told. `lag`: by how many seconds the fold beside us is behind; then most
+    of what we judge would soon be judged again, and our time is better spent by it."""
 
     def __init__(
         self, database: Database, clock: Clock, tenants: Tenants, *, shown: bool = True,
-        behind: Callable[[], bool] = lambda: False,
+        lag: Callable[[], float] = lambda: 0.0,
     ) -> None:  # fmt: skip
         self._database, self._clock, self._tenants, self._shown = database, clock, tenants, shown
-        self._behind = behind
+        self._lag = lag
 
     async def run(self) -> None:
         """Every tick; PostgreSQL away means waiting, nothing is skipped."""
         while True:
             started = asyncio.get_running_loop().time()
             try:
-                while await self.round() >= ROUND // 2 and not self._behind():  # noqa: ASYNC110 each round has work
+                while await self.round() >= ROUND // 2 and not self._lag():  # noqa: ASYNC110 each round has work
                     await asyncio.sleep(0)
             except (Unavailable, OSError, TimeoutError) as problem:
                 log.warning("assessment_waits", reason=str(problem))
@@ -77,11 +76,12 @@ class Assessor:
             await self._rest(took)
 
     async def _rest(self, took: float) -> None:
-        """Until the next tick; while the fold is behind longer, but not after it has caught up."""
+        """Until the next tick. While the fold is behind longer, though no longer than it is behind: what is answered is
+        that old in any case."""
         clock = asyncio.get_running_loop().time
+        ended = clock()
         await asyncio.sleep(max(0.01, TICK - took))
-        until = clock() + min(REST * took, LONGEST_REST)
-        while self._behind() and clock() < until:  # noqa: ASYNC110 the fold sets nobody's event
+        while clock() - ended < min(REST * took, self._lag()):  # noqa: ASYNC110 the fold sets nobody's event
             await asyncio.sleep(TICK)
 
     async def round(self) -> int:
