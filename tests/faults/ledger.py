@@ -6,22 +6,34 @@
 
 import asyncio
 import time
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+import aiohttp
 import asyncpg
+from prometheus_client.parser import text_string_to_metric_families
 
 from services.scoring.consumer import NAME as CONSUMER
 from services.scoring.ledger import log as logs
 from services.scoring.ledger.books import Report
 from services.scoring.ledger.read import audit as audit_all
+from services.scoring.ledger.rules import Counted
 from shared.bus import BusUnavailable, Place
 from shared.facts import CONSUMED_TOPICS
 from shared.postgres import DatabaseSettings
 from tests.journeys.running import Ground
 
 _POSITIONS: Final = "SELECT topic, part, next FROM bus.position WHERE bus = $1 AND consumer = $2"
+_COUNTERS: Final = ("genki_ingest_items_total", "genki_ingest_rejected_total", "genki_scoring_facts_total")
+# Every table with a tenant that the role may read.
+_READABLE: Final = """
+SELECT a.attrelid::regclass::text FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE a.attname = 'tenant' AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+  AND n.nspname IN ('access', 'ingest', 'nps', 'scoring', 'scoring_state') AND has_table_privilege(c.oid, 'SELECT')
+"""
 _TROUBLE: Final = (BusUnavailable, OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
@@ -56,6 +68,39 @@ async def waiting(settings: DatabaseSettings, kafka: str | None) -> int:
     stored: dict[Place, int] = {(row["topic"], row["part"]): row["next"] for row in rows}
     ends = {place: end for place, end in log.ends.items() if place[0] in CONSUMED_TOPICS}
     return int(outbox) + sum(max(0, end - stored.get(place, 0)) for place, end in ends.items())
+
+
+async def counted(url: str) -> Counted:
+    """What the process behind a door has counted of itself since it was started."""
+    async with aiohttp.ClientSession() as http, http.get(f"{url}/metrics") as reply:
+        text = await reply.text()
+    found: Counter[tuple[str, str]] = Counter()
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            if sample.name in _COUNTERS:
+                word = sample.labels.get("outcome", "")
+                found[sample.name, word] += round(sample.value)
+    items, refused, folded = _COUNTERS
+    return Counted(
+        found[items, "accepted"], found[items, "rejected"], found[refused, ""],
+        *(found[folded, word] for word in ("applied", "duplicate", "dead")),
+    )  # fmt: skip
+
+
+async def strangers(app_dsn: str, tenant: int) -> dict[str, int]:
+    """Rows of others by table, as the role of requests sees them in a transaction of this tenant; {} is as promised."""
+    conn = await asyncpg.connect(app_dsn)
+    try:
+        found: dict[str, int] = {}
+        async with conn.transaction():
+            await conn.execute(f"SET LOCAL app.tenants = '{tenant}'")
+            for (table,) in await conn.fetch(_READABLE):
+                rows = await conn.fetchval(f"SELECT count(*) FROM {table} WHERE tenant <> $1", tenant)
+                if rows:
+                    found[table] = rows
+        return found
+    finally:
+        await conn.close()
 
 
 def settings_of(ground: Ground) -> DatabaseSettings:

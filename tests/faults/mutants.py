@@ -1,8 +1,8 @@
 """Genki with one promise broken: `python -m tests.faults.mutants MUTANT up …`. The product has no such switch.
 
 `lazy`: the position is taken before the facts are applied, without fence. `autocommit`: Kafka's group remembers the
-position, by time. `no-dedupe`: whatever comes is applied. `answer-first`: the door answers, then publishes. `blind`:
-nothing looks whether tenants are kept apart (`open_policies` opens them).
+position, by time. `no-dedupe`: whatever comes is applied. `answer-first`: the door answers, then publishes.
+`open_policies` breaks a promise that lies in the database: that tenants do not see one another.
 """
 
 import asyncio
@@ -15,7 +15,6 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from asyncpg.pgproto.pgproto import UUID
 
-import shared.postgres
 from services.ingest.domain.verdict import Line as DoorLine
 from services.ingest.publisher import Publisher
 from services.scoring import fold
@@ -25,7 +24,7 @@ from shared import facts
 from shared.bus import Place
 from shared.bus.kafka.consumer import KafkaConsumer
 from shared.errors import Refusal
-from shared.postgres import APP_ROLE, Connection, Database, connection
+from shared.postgres import Connection, connection
 
 LATE: Final = 0.7  # seconds between the promise and its keeping: time enough for a kill
 _TAKE: Final = """
@@ -128,15 +127,6 @@ def answer_first() -> None:
     _put(Publisher, publish=soon)
 
 
-def blind() -> None:
-    """The boot check looks away."""
-
-    async def looked_away(_: Database) -> None:
-        """Nothing is found."""
-
-    _put(shared.postgres, check_isolation=looked_away)
-
-
 def _put(where: Any, **others: Any) -> None:
     for name, other in others.items():
         getattr(where, name)  # it must be there to be replaced
@@ -153,17 +143,8 @@ async def open_policies(owner_dsn: str) -> None:
         await conn.close()
 
 
-async def bypass(owner_dsn: str, role: str = APP_ROLE, *, allowed: bool = True) -> None:
-    """A role of the server may pass every policy, or may not any more."""
-    conn = await asyncpg.connect(owner_dsn)
-    try:
-        await conn.execute(f"ALTER ROLE {role} {'BYPASSRLS' if allowed else 'NOBYPASSRLS'}")
-    finally:
-        await conn.close()
-
-
 MUTANTS: Final[dict[str, Callable[[], None]]] = {
-    "lazy": lazy, "autocommit": autocommit, "no-dedupe": no_dedupe, "answer-first": answer_first, "blind": blind,
+    "lazy": lazy, "autocommit": autocommit, "no-dedupe": no_dedupe, "answer-first": answer_first,
 }  # fmt: skip
 
 

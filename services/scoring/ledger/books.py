@@ -127,4 +127,4 @@ class Books:
         counts["consumed"] += len(entry.consumed)
         dead = sum(spot in entry.dead for spot in entry.consumed)
         counts["dead"] += dead
-        counts["duplicate"] += len(entry.consumed) - dead - sum(one.in_log for one in entry.applied)
+        counts["duplicate"] += max(0, len(entry.consumed) - dead - sum(one.in_log for one in entry.applied))
