@@ -1,8 +1,8 @@
 """What a door does with a request whose asker is known: admit, publish, note what was refused, answer."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
-from typing import Final, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar, cast
 from uuid import uuid4
 
 import msgspec
@@ -10,9 +10,10 @@ from prometheus_client import Counter
 
 from services.ingest.domain.cloudevents import Unwrap
 from services.ingest.domain.intake import admit
-from services.ingest.domain.message import Call, Message
+from services.ingest.domain.message import Call
 from services.ingest.domain.quick import Lines, taker
-from services.ingest.domain.segment import Surroundings, admit_message
+from services.ingest.domain.quick_tracks import tracker
+from services.ingest.domain.segment import admit_message, surroundings
 from services.ingest.domain.split import TOO_DEEP, Items, Unsound, too_deep
 from services.ingest.domain.verdict import Accepted, Door, Rejected, to_lines
 from services.ingest.publisher import Publisher
@@ -52,6 +53,7 @@ class Refused(msgspec.Struct, rename="camel"):
 
 Verdicts = list[str | Rejected]
 """Of each item the id under which it was accepted, or why it was refused."""
+Judge = Callable[[Sequence[bytes]], Sequence[str | Rejected]]
 _encode: Final = msgspec.json.Encoder().encode
 _Read = TypeVar("_Read")
 
@@ -97,86 +99,86 @@ class Doors:
         door, taken = self._door(asker), _Taken(self._partitions)
         take = taker(door, self._partitions, taken.lines)
 
-        def judge(raw: bytes) -> str | Rejected:
-            fact_id = take(raw)
-            if fact_id is not None:
-                return fact_id
+        def judge(some: Sequence[bytes]) -> Sequence[str | Rejected]:
+            ids = take(some)
+            if ids is not None:
+                return ids
             if not taken.careful and too_deep(body, items.items):
                 sound(TOO_DEEP)
-            return taken.add(admit(raw, door))
+            return [taken.add(admit(raw, door)) for raw in some]
 
-        verdicts = await self._events(asker, items, judge, taken, door, route)
-        return _results(verdicts) if taken.careful else _all_accepted([str(one) for one in verdicts])
+        return await self._events(asker, items, judge, taken, door, route)
 
     async def wrapped(self, asker: Principal, items: Items, unwrap: Unwrap, route: str) -> bytes:
         """As `events`; `unwrap` makes items of what are none yet."""
         door, taken = self._door(asker), _Taken(self._partitions)
 
-        def judge(raw: bytes) -> str | Rejected:
+        def one(raw: bytes) -> str | Rejected:
             item = unwrap(raw)
             return taken.add(item if isinstance(item, Rejected) else admit(item, door))
 
-        return _results(await self._events(asker, items, judge, taken, door, route))
+        def judge(some: Sequence[bytes]) -> Sequence[str | Rejected]:
+            return [one(raw) for raw in some]
+
+        return await self._events(asker, items, judge, taken, door, route)
 
     async def track(self, asker: Principal, call: Call, header_sent_at: str | None, route: str) -> bytes:
         """How many messages were accepted, and each that was not. Raises TooLarge, TooMany, Unavailable."""
         if len(call.messages) > MAX_MESSAGES:
             raise TooLarge(f"A batch may have {MAX_MESSAGES} messages.")
-        door, around = self._door(asker), Surroundings(call.sent_at or header_sent_at, call.context)
-        taken = _Taken(self._partitions)
+        door, around, taken = self._door(asker), surroundings(call, header_sent_at), _Taken(self._partitions)
+        take = tracker(around, door, self._partitions, taken.lines)
 
-        def judge(message: Message | Rejected) -> str | Rejected:
-            return taken.add(message if isinstance(message, Rejected) else admit_message(message, around, door))
+        def judge(some: slice) -> Sequence[str | Rejected]:
+            messages = call.messages[some]
+            return take(messages, call.raws[some]) or [
+                taken.add(one if isinstance(one, Rejected) else admit_message(one, around, door)) for one in messages
+            ]
 
-        verdicts = await _each(call.messages, judge)
+        verdicts = await _by_parts(len(call.messages), judge)
         await self._publisher.put(taken.lines, door.received)
-        self._note("tracking", asker, route, verdicts, call.raws)
-        refused = [Refused(i, one.id, one.code, one.message) for i, one in _refused(verdicts)]
-        return b'{"success":true,"accepted":%d,"rejected":%b}' % (len(verdicts) - len(refused), _encode(refused))
+        refused = self._note("tracking", taken, asker, route, verdicts, call.raws)
+        told = [Refused(index, why.id, why.code, why.message) for index, why, _ in refused]
+        return b'{"success":true,"accepted":%d,"rejected":%b}' % (len(verdicts) - len(told), _encode(told))
 
     def _door(self, asker: Principal) -> Door:
         return Door(asker.tenant, asker.currency, asker.fx_currencies, self._clock.micros(), _new_id)
 
     async def _events(
-        self,
-        asker: Principal,
-        items: Items,
-        judge: Callable[[bytes], str | Rejected],
-        taken: _Taken,
-        door: Door,
-        route: str,
-    ) -> Verdicts:
+        self, asker: Principal, items: Items, judge: Judge, taken: _Taken, door: Door, route: str
+    ) -> bytes:
         if len(items.items) > MAX_ITEMS:
             raise TooLarge(f"A request may have {MAX_ITEMS} items.")
-        verdicts = await _each(items.items, judge)
+        verdicts = await _by_parts(len(items.items), lambda some: judge(items.items[some]))
         await self._publisher.put(taken.lines, door.received)
-        self._note("events", asker, route, verdicts, items.items)
-        return verdicts
+        self._note("events", taken, asker, route, verdicts, items.items)
+        return _results(verdicts) if taken.careful else _all_accepted(cast("list[str]", verdicts))
 
-    def _note(self, door: str, asker: Principal, route: str, verdicts: Verdicts, raws: Sequence[bytes]) -> None:
-        refused = [(index, why, raws[index]) for index, why in _refused(verdicts)]
+    def _note(
+        self, door: str, taken: _Taken, asker: Principal, route: str, verdicts: Verdicts, raws: Sequence[bytes]
+    ) -> list[tuple[int, Rejected, bytes]]:
+        """Counts; the refused items with their places and bytes are noted for the list, and given back."""
+        if not taken.careful:
+            _ACCEPTED[door].inc(len(verdicts))
+            return []
+        refused = [(at, one, raws[at]) for at, one in enumerate(verdicts) if isinstance(one, Rejected)]
         _ACCEPTED[door].inc(len(verdicts) - len(refused))
         if refused:
             ITEMS.labels(door, "rejected").inc(len(refused))
             for _, why, _ in refused:
                 REJECTED.labels(why.code).inc()
             self._rejections.note(asker.tenant, route, refused)
+        return refused
 
 
-_Item = TypeVar("_Item")
-
-
-async def _each(items: Sequence[_Item], judge: Callable[[_Item], str | Rejected]) -> Verdicts:
-    """Judges every item; other requests get their turn now and then."""
-    verdicts = [judge(item) for item in items[:_BREATH]]
-    for start in range(_BREATH, len(items), _BREATH):
-        await asyncio.sleep(0)
-        verdicts += [judge(item) for item in items[start : start + _BREATH]]
+async def _by_parts(count: int, judge: Callable[[slice], Sequence[str | Rejected]]) -> Verdicts:
+    """Judges so many items, some at a time; other requests get their turn in between."""
+    verdicts: Verdicts = []
+    for start in range(0, count, _BREATH):
+        if start:
+            await asyncio.sleep(0)
+        verdicts += judge(slice(start, start + _BREATH))
     return verdicts
-
-
-def _refused(verdicts: Verdicts) -> Iterator[tuple[int, Rejected]]:
-    return ((index, one) for index, one in enumerate(verdicts) if isinstance(one, Rejected))
 
 
 def _all_accepted(ids: list[str]) -> bytes:

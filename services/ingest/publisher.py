@@ -200,4 +200,4 @@ class Publisher:
 
 
 def _bytes(records: Sequence[Outgoing]) -> int:
-    return sum(len(line) + 1 for record in records for line in record.lines)
+    return sum(sum(map(len, record.lines)) + len(record.lines) for record in records)

@@ -31,6 +31,8 @@ class Outgoing(NamedTuple):
 
 def cut(place: Place, lines: Sequence[bytes], received: int) -> list[Outgoing]:
     """The records that these lines of one partition make, none above 256 KB but for a single longer line."""
+    if sum(map(len, lines)) + len(lines) <= RECORD_BYTES:
+        return [Outgoing(*place, lines, received)]
     records: list[Outgoing] = []
     taken: list[bytes] = []
     size = 0

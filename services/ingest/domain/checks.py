@@ -1,6 +1,7 @@
 """The checks that every door shares: instants, days, ids, money, text. Each raises Refused with its code."""
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, cast
 
@@ -34,6 +35,15 @@ def micros_of(text: str) -> int | None:
         if milli is not None and micro is not None:
             return minute + second + milli + micro
     return _read(text)
+
+
+def micros_of_all(texts: Sequence[str]) -> list[int] | None:
+    """As `micros_of`, of many; None when one of them is none."""
+    try:
+        return [_minutes[text[:17]] + _SECONDS[text[17:19]] + _RESTS[text[19:]] for text in texts]
+    except KeyError:
+        read = [micros_of(text) for text in texts]
+    return None if None in read else cast("list[int]", read)
 
 
 _SECONDS: Final = {f"{n:02}": n * 1_000_000 for n in range(60)}

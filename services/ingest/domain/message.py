@@ -25,14 +25,14 @@ NOTHING: Final = msgspec.Raw(b"null")
 _Text = str | int | None
 
 
-class Context(msgspec.Struct, gc=False):
+class Context(msgspec.Struct, omit_defaults=True, gc=False):
     """What of a message's context bears on facts."""
 
     groupId: _Text = None  # noqa: N815 - the wire's name
     traits: msgspec.Raw = NOTHING
 
 
-class Message(msgspec.Struct, gc=False):
+class Message(msgspec.Struct, omit_defaults=True, gc=False):
     """One call, the fields that bear on facts. Everything else an SDK sends is ignored."""
 
     type: str | None = None
@@ -90,7 +90,7 @@ def read_call(kind: str, body: bytes) -> Call | Unsound:
         if fault is not None:
             return fault
         raw = text.strip().encode()
-    if too_deep(body, [raw]):
+    if too_deep(body, []):
         return TOO_DEEP
     message = _message(raw)
     if isinstance(message, Message):
@@ -102,7 +102,7 @@ def _batch(body: bytes, text: str) -> Call | Unsound:
     envelope = _envelope(body, text)
     if not isinstance(envelope, Envelope):
         return envelope
-    raws = [bytes(raw) for raw in envelope.batch]
+    raws = list(map(bytes, envelope.batch))
     if too_deep(body, raws):
         return TOO_DEEP
     messages = [_message(raw) for raw in raws]
@@ -179,4 +179,4 @@ def _value(part: str) -> Any:
 
 
 def _keys(messages: list[Any]) -> frozenset[str]:
-    return frozenset(one.writeKey for one in messages if isinstance(one, Message) and one.writeKey)
+    return frozenset([one.writeKey for one in messages if type(one) is Message and one.writeKey])

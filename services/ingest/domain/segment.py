@@ -29,15 +29,20 @@ _group_of = msgspec.json.Decoder(_Grouped).decode
 
 
 class Surroundings(NamedTuple):
-    """What a message takes from its request: the batch's or the header's `sentAt`, the batch's context."""
+    """What a message takes from its request: when it was sent (µs, None when unknown), the batch's context."""
 
-    sent_at: str | None
+    sent: int | None
     context: Context | None
+
+
+def surroundings(call: Call, header_sent_at: str | None) -> Surroundings:
+    """What a call says around its messages. Its own sentAt wins over the header's."""
+    return Surroundings(checks.micros_of(call.sent_at or header_sent_at or ""), call.context)
 
 
 def admit_call(call: Call, header_sent_at: str | None, door: Door) -> list[Accepted | Rejected]:
     """What becomes of each message of a call, in order. Its own sentAt wins, then the batch's, then the header's."""
-    around = Surroundings(call.sent_at or header_sent_at, call.context)
+    around = surroundings(call, header_sent_at)
     return [one if isinstance(one, Rejected) else admit_message(one, around, door) for one in call.messages]
 
 
@@ -49,15 +54,16 @@ def admit_message(message: Message, around: Surroundings, door: Door) -> Accepte
             missing = message.type is None
             raise Refused(*(("missing_field", "type is missing") if missing else ("unknown_type", "no such call")))
         fact_id = _message_id(message, door)
-        envelope = {"tenant": door.tenant, "id": fact_id, "received": door.received, "hash": _stamp(message)}
-        envelope["at"] = happened(message, around.sent_at, door)
+        envelope = {"tenant": door.tenant, "id": fact_id, "received": door.received, "hash": stamp_of(message)}
+        envelope["at"] = happened(message, around.sent, door)
         return Accepted(fact_id, maker(message, around.context, envelope))
     except Refused as fault:
         return Rejected(fault.code, fault.message, _shown_id(message), shown(message.type))
 
 
-def happened(message: Message, sent_at: str | None, door: Door) -> int:
-    """received − (sentAt − originalTimestamp) in µs, never later than the accept time; without sentAt as it is."""
+def happened(message: Message, sent: int | None, door: Door) -> int:
+    """received − (sentAt − originalTimestamp) in µs, never later than the accept time; without sentAt as it is. `sent`:
+    the request's sentAt; the message's own wins."""
     text = message.originalTimestamp or message.timestamp
     if not text:
         return door.received
@@ -65,17 +71,24 @@ def happened(message: Message, sent_at: str | None, door: Door) -> int:
     original = checks.micros_of(text)
     if original is None:
         raise Refused(f"invalid_{field}", f"{field} is not an RFC 3339 instant with offset")
-    sent = checks.micros_of(message.sentAt or sent_at or "")
-    at = original if sent is None else door.received - (sent - original)
+    if message.sentAt:
+        sent = checks.micros_of(message.sentAt)
+    at = corrected(original, sent, door.received)
     if at < checks.EARLIEST:
         raise Refused(f"invalid_{field}", f"{field} lies before 1900")
-    return min(at, door.received)
+    return at
 
 
-def _stamp(message: Message) -> int:
+def corrected(original: int, sent: int | None, received: int) -> int:
+    """An instant by our clock: as far before `received` as it was before `sent`, never later. All in µs."""
+    return min(original if sent is None else received - (sent - original), received)
+
+
+def stamp_of(message: Message) -> int:
     """The conflict hash: what the client said, without `sentAt`, which differs in each retry, and the write key."""
     sent_at, key = message.sentAt, message.writeKey
-    message.sentAt = message.writeKey = None
+    if sent_at is not None or key is not None:
+        message.sentAt = message.writeKey = None
     try:
         return sent_hash(_encode(message))
     except (UnicodeError, msgspec.EncodeError, OverflowError):

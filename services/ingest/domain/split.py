@@ -63,9 +63,11 @@ def text_of(body: bytes) -> str | None:
 
 def too_deep(body: bytes, items: list[bytes]) -> bool:
     """Whether the body nests beyond the limit. What has few brackets, in each item and around them, cannot."""
-    counts = [item.count(b"{") + item.count(b"[") for item in items]
-    around = body.count(b"{") + body.count(b"[") - sum(counts)
-    return max(counts, default=0) + around > MAX_DEPTH and _deeper(body)
+    lists, objects = body.count(b"["), body.count(b"{")
+    if lists + objects <= MAX_DEPTH:
+        return False
+    counts = [item.count(b"{") for item in items]
+    return lists + max(counts, default=0) + objects - sum(counts) > MAX_DEPTH and _deeper(body)
 
 
 def _deeper(body: bytes) -> bool:
