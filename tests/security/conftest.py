@@ -1,4 +1,4 @@
-"""One `genki up` for a module, with one tenant, and raw connections to it."""
+"""One `genki up`, with one tenant, and raw connections to it."""
 
 import json
 from collections.abc import Iterator
@@ -31,10 +31,10 @@ class Prey:
         return self.process.memory_info().rss
 
 
-@pytest.fixture(scope="module")
-def prey(database: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prey]:
+@pytest.fixture(scope="session")
+def prey(new_database: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prey]:
     """All of Genki in one process, with the tenant "Prey"."""
-    ground = Ground(database, tmp_path_factory.mktemp("security"))
+    ground = Ground(new_database(), tmp_path_factory.mktemp("security"))
     ground.restart()
     made = json.loads(ground.command("tenant", "create", "Prey", "--json"))
     host, _, port = ground.door.removeprefix("http://").rpartition(":")
