@@ -19,8 +19,10 @@ from services.scoring.consumer import NAME as CONSUMER
 from services.scoring.ledger import log as logs
 from services.scoring.ledger.books import Report
 from services.scoring.ledger.read import audit as audit_all
+from services.scoring.ledger.rebuild import rebuild
 from services.scoring.ledger.rules import Counted
 from shared.bus import BusUnavailable, Place
+from shared.clock import Clock
 from shared.facts import CONSUMED_TOPICS
 from shared.postgres import DatabaseSettings
 from tests.journeys.running import Ground
@@ -37,10 +39,16 @@ WHERE a.attname = 'tenant' AND c.relkind IN ('r', 'p') AND NOT c.relispartition
 _TROUBLE: Final = (BusUnavailable, OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
-async def audit(settings: DatabaseSettings, kafka: str | None, ledger: Path | None, seconds: float = 90.0) -> Report:
-    """The seven equations after the drain; what has not drained after `seconds` is told by the report."""
+async def audit(
+    settings: DatabaseSettings, kafka: str | None, ledger: Path | None, seconds: float = 90.0, *, rebuilt: bool = False
+) -> Report:
+    """The equations after the drain, the sixth when a rebuild is wished for; what has not drained after `seconds` is
+    told by the report."""
     await drained(settings, kafka, seconds)
-    return await audit_all(settings, kafka, datetime.now(UTC), ledger, _silent)
+    report = await audit_all(settings, kafka, datetime.now(UTC), ledger, _silent)
+    if rebuilt:
+        await rebuild(report, settings, Clock(), _silent)
+    return report
 
 
 async def drained(settings: DatabaseSettings, kafka: str | None, seconds: float = 90.0) -> bool:

@@ -1,7 +1,7 @@
 """All entries judged and added up, and the report that this makes. Pure."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -38,6 +38,12 @@ class Report:
         """The equations that do not hold."""
         return [one.equation for one in self.findings if one.state == "BROKEN"]
 
+    def rebuilt(self, different: Sequence[Found] | None, note: str) -> None:
+        """Equation 6 was run: the tables that differ, None when it could not be; `note` says how much or why."""
+        state = "not run" if different is None else "BROKEN" if different else "ok"
+        found = list(different or ())
+        self.findings[5] = Finding(6, state, len(found), found[:SHOWN], note)
+
     def document(self) -> dict[str, Any]:
         """For programs."""
         findings = [
@@ -71,7 +77,7 @@ class Books:
         self._terms = terms
         self._findings = {equation: Finding(equation, "ok") for equation in EQUATIONS}
         self._totals: dict[int, Counter[str]] = {}
-        self.skip(6, "genki replay --check rebuilds and compares")
+        self.skip(6, "not asked for")
         for equation in OF_THE_CLIENT if terms.tenants is None else ():
             self.skip(equation, "no client ledger")
 
@@ -97,14 +103,6 @@ class Books:
     def skip(self, equation: int, why: str) -> None:
         """The equation is not run, and why."""
         self._findings[equation] = Finding(equation, "not run", note=why)
-
-    def hold(self, equation: int, note: str = "") -> None:
-        """The equation was run elsewhere, and holds."""
-        self._findings[equation] = Finding(equation, "ok", note=note)
-
-    def total(self, name: str) -> int:
-        """A total over all tenants."""
-        return sum(counts[name] for counts in self._totals.values())
 
     def report(self, names: Mapping[int, str]) -> Report:
         """`names`: the tenants' ids by number."""

@@ -240,6 +240,16 @@ def test_a_report_names_each_equation_and_the_first_twenty_ids_and_totals_by_ten
     assert report.document()["equations"][0]["first"][0]["what"] == "usage lost-0"
 
 
+def test_a_rebuild_that_differs_breaks_the_sixth_equation_and_one_that_could_not_be_breaks_none() -> None:
+    report = Books(TERMS).report({})
+    report.rebuilt([Found(0, "contact", "1 rows only live, 0 only rebuilt")], "30 tables out of 73 facts")
+    assert report.broken() == [6]
+    report.rebuilt(None, "another rebuild is under way")
+    assert (report.green, report.findings[5].state) == (True, "not run")
+    report.rebuilt([], "30 tables out of 73 facts")
+    assert "6  ok      a rebuild from the archive gives the same tables (30 tables out of 73 facts)" in report.text()
+
+
 def test_without_a_client_ledger_three_equations_are_not_run_and_the_report_says_so() -> None:
     report = Books(Terms(TODAY)).report({})
     assert report.green
