@@ -13,6 +13,8 @@ from shared.errors import Unavailable
 
 APP_ROLE: Final = "genki_app"
 WORKER_ROLE: Final = "genki_worker"
+REQUEST_SECONDS: Final = 15  # for one statement of a request: a server that fell silent is told from a slow one
+WORK_SECONDS: Final = 60  # for one of the workers
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 _LOST: Final = (
     OSError,
@@ -50,17 +52,20 @@ class Database:
     worker: asyncpg.Pool
 
     async def close(self) -> None:
-        """Closes both pools, at most 5 s each."""
-        for pool in (self.app, self.worker):
-            try:
-                await asyncio.wait_for(pool.close(), 5)
-            except TimeoutError:
-                pool.terminate()
+        """Closes both pools, within 5 s."""
+        await asyncio.gather(*(_close(pool) for pool in (self.app, self.worker)))
 
     async def ping(self) -> None:
         """Raises Unavailable when PostgreSQL does not answer within 2 s."""
         async with connection(self.worker, timeout=2) as conn:
             await conn.fetchval("SELECT 1", timeout=2)
+
+
+async def _close(pool: asyncpg.Pool) -> None:
+    try:
+        await asyncio.wait_for(pool.close(), 5)
+    except TimeoutError:
+        pool.terminate()
 
 
 def role_url(url: str, role: str, password: str) -> str:
@@ -74,7 +79,7 @@ async def open_database(settings: DatabaseSettings) -> Database:
     """Connects both pools and runs the isolation self-test. Raises Unavailable or NotIsolated."""
     options: dict[str, Any] = {
         "reset": _leave_as_it_is,
-        "command_timeout": 60,
+        "command_timeout": REQUEST_SECONDS,
         "max_inactive_connection_lifetime": 300,
         "server_settings": {"search_path": settings.state, "application_name": "genki"},
     }
@@ -83,7 +88,7 @@ async def open_database(settings: DatabaseSettings) -> Database:
     app = await asyncpg.create_pool(app_url, min_size=1, max_size=settings.app_connections, **options)
     # The workers' statements take arrays of hundreds of keys: a plan made for "some array" reads them one by one.
     planned = {**options["server_settings"], "plan_cache_mode": "force_custom_plan"}
-    options |= {"server_settings": planned}
+    options |= {"server_settings": planned, "command_timeout": WORK_SECONDS}
     worker = await asyncpg.create_pool(worker_url, min_size=1, max_size=settings.worker_connections, **options)
     database = Database(app, worker)
     try:

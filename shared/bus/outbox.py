@@ -139,7 +139,7 @@ async def _lock(conn: Connection) -> bool:
 async def _unlock(conn: Connection) -> None:
     """The connection goes back to its pool without the lock, or not at all."""
     try:
-        await conn.execute("SELECT pg_advisory_unlock($1)", _LOCK)
+        await conn.execute("SELECT pg_advisory_unlock($1)", _LOCK, timeout=2)  # a process that ends has not long
     except BaseException:
         conn.terminate()
         raise
