@@ -1,16 +1,20 @@
-"""Row `fold`: usage facts from the PostgreSQL log into the state, beside a bare loop over the same lines."""
+"""Row `fold`: usage facts from the PostgreSQL log into the state, beside a bare loop over the same lines, beside one
+transaction per event, and beside itself with very many accounts."""
 
 import asyncio
 import time
 import urllib.request
+from dataclasses import dataclass
 
 import asyncpg
 
 from tests.bench import made
+from tests.bench.grown import grown
 from tests.bench.house import Base, House, Worker
 from tests.bench.log import drained, held_back, records
 from tests.bench.table import Row, Sample, compared, say
 
+EVENTS = 5_000  # of a round's facts, for one transaction each
 BATCH = 20_000  # alone in its process; beside other services Genki folds 5,000 at once
 _KNOWN = """
 INSERT INTO scoring_state.fact_seen SELECT md5('known ' || i)::uuid, $1, current_date, i
@@ -18,19 +22,58 @@ FROM generate_series($2::int, $3::int) AS i ORDER BY 1
 """
 
 
-def fold(house: House, rounds: int, count: int, known: int, accounts: int) -> list[Row]:
-    """`count` facts a round and contestant, with `known` ids in the dedupe table before the first."""
+@dataclass(frozen=True)
+class Told:
+    """How many facts a round and contestant, how many ids known before, how many accounts; `many` accounts (0: none)
+    of the same fold beside it."""
+
+    count: int
+    known: int
+    accounts: int
+    many: int
+
+
+def fold(house: House, rounds: int, told: Told) -> list[Row]:
+    """Every contestant folds the same facts, each into a database of its own."""
+    rows = _beside_loops(house, rounds, told.count, told.known, told.accounts)
+    return rows + (_beside_itself(house, rounds, told) if told.many else [])
+
+
+def _beside_itself(house: House, rounds: int, told: Told) -> list[Row]:
+    """The whole of scoring at a few accounts and at very many, both told by facts and copied."""
+    samples: dict[int, list[Sample]] = {}
+    workers: dict[int, tuple[Base, Worker]] = {}
+    for accounts in (told.accounts, told.many):
+        base = grown(house, accounts)
+        asyncio.run(_know(base, told.known))
+        workers[accounts] = base, house.genki(base, "scoring", GENKI_SCORING_BATCH_FACTS=str(BATCH))
+        workers[accounts][1].meter.process.suspend()
+        samples[accounts] = []
+    for number in range(rounds + 1):
+        say(f"fold: {told.accounts:,} and {told.many:,} accounts, round {number} of {rounds}")
+        for accounts, (base, worker) in workers.items():
+            facts = list(made.usage(base.tenant.tenant, 3000 + number, told.count, accounts))
+            sample = asyncio.run(_fold(house, base, worker, facts, assessed=True))
+            if number:
+                samples[accounts].append(sample)
+    few, many = samples[told.accounts], samples[told.many]
+    note = f"{told.many:,} accounts beside {told.accounts:,}, with 6 fields, 3 usage rows and 0.8 contacts each"
+    return [compared("fold, very many accounts", many, few, note, "all but 10,000 accounts copied by SQL")]
+
+
+def _beside_loops(house: House, rounds: int, count: int, known: int, accounts: int) -> list[Row]:
     template = house.base()
     say(f"fold: {known:,} ids already known")
     asyncio.run(_know(template, known))
-    bases = [house.base(template=template) for _ in range(3)]
+    bases = [house.base(template=template) for _ in range(4)]
     batch = str(BATCH)
     whole = house.genki(bases[0], "scoring", GENKI_SCORING_BATCH_FACTS=batch)
     alone = house.spawn("tests.bench.fold_alone", batch, **bases[1].environment)
     bare = house.spawn("tests.bench.baselines.fold", bases[2].settings.url, batch)
-    for worker in (whole, alone, bare):
+    each = house.spawn("tests.bench.baselines.per_event", bases[3].settings.url)
+    for worker in (whole, alone, bare, each):
         worker.meter.process.suspend()
-    samples: list[tuple[Sample, Sample, Sample]] = []
+    samples: list[tuple[Sample, Sample, Sample, Sample]] = []
     assessed: list[float] = []
     for number in range(rounds + 1):  # the first fills the key maps and is not counted
         say(f"fold: round {number} of {rounds}")
@@ -39,20 +82,23 @@ def fold(house: House, rounds: int, count: int, known: int, accounts: int) -> li
         one = asyncio.run(_fold(house, bases[0], whole, told, assessed=True))
         done = _assessed(whole) - before
         two = asyncio.run(_fold(house, bases[1], alone, told, assessed=False))
-        three = _bare(house, bare, told)
+        three, four = _bare(house, bare, told), _bare(house, each, told[:EVENTS])
         if number:
-            samples.append((one, two, three))
+            samples.append((one, two, three, four))
             assessed.append(done)
     return _rows(samples, assessed, known, accounts)
 
 
-def _rows(samples: list[tuple[Sample, Sample, Sample]], assessed: list[float], known: int, accounts: int) -> list[Row]:
-    ours, alone, bare = (list(column) for column in zip(*samples, strict=True))
+def _rows(
+    samples: list[tuple[Sample, Sample, Sample, Sample]], assessed: list[float], known: int, accounts: int
+) -> list[Row]:
+    ours, alone, bare, each = (list(column) for column in zip(*samples, strict=True))
     seconds = sum(one.seconds for one in ours)
     note = f"{known:,} ids known, {accounts:,} accounts, skewed; {sum(assessed) / seconds:,.0f} accounts assessed/s"
     return [
         compared("fold + assessment ÷ bare loop", ours, bare, note),
         compared("fold alone ÷ bare loop", alone, bare, f"batches of {BATCH:,} facts"),
+        compared("fold + assessment ÷ per event", ours, each, "a transaction per event: id, count, account's person"),
     ]
 
 

@@ -12,9 +12,10 @@ PROBES_A_SECOND: Final = 5
 KIND: Final = {False: "PostgreSQL log, one process", True: "Kafka, a process each"}
 
 
-def freshness(house: House, rate: int, seconds: float) -> list[Row]:
-    """On both buses. The sender is an open model: a late answer does not hold back the next batch."""
-    return [_measured(house, rate, seconds, kafka=kafka) for kafka in (False, True)]
+def freshness(house: House, rate: int, seconds: float, log: str = "both") -> list[Row]:
+    """On one log or on both. The sender is an open model: a late answer does not hold back the next batch."""
+    logs = {"pg": (False,), "kafka": (True,), "both": (False, True)}[log]
+    return [_measured(house, rate, seconds, kafka=kafka) for kafka in logs]
 
 
 def _measured(house: House, rate: int, seconds: float, *, kafka: bool) -> Row:

@@ -59,7 +59,7 @@ class Loop:
 
     async def batch(self, lines: Sequence[bytes]) -> None:
         """One transaction."""
-        first = {_key(fact): (fact, line) for fact, line in ((_decode(line), line) for line in lines)}
+        first = {key_of(fact): (fact, line) for fact, line in ((_decode(line), line) for line in lines)}
         told = [fact for fact, _ in first.values()]
         await self._learn("account", "account_id", {str(fact.account_id) for fact in told}, told[0].tenant)
         await self._learn("person", "person_id", {fact.person_id for fact in told}, told[0].tenant)
@@ -98,6 +98,16 @@ class Loop:
                 held[1] = max(held[1], fact.at)
         return {key: (n, datetime.fromtimestamp(at / 1e6, TOKYO)) for key, (n, at) in counts.items()}
 
+    async def learned(self, fact: Usage) -> tuple[int, int, int]:
+        """Keys of account, person and feature of one fact."""
+        ids = {"account": str(fact.account_id), "person": fact.person_id, "feature": fact.event}
+        texts = {"account": "account_id", "person": "person_id", "feature": "event"}
+        for what, one in ids.items():
+            if one not in self._maps[what]:
+                await self._learn(what, texts[what], {one}, fact.tenant)
+        account, person, feature = (self._maps[what][one] for what, one in ids.items())
+        return account, person, feature
+
     async def _learn(self, what: str, text: str, ids: set[str], tenant: int) -> None:
         known = self._maps[what]
         missing = sorted(ids - known.keys())
@@ -108,7 +118,8 @@ class Loop:
             )
 
 
-def _key(fact: Usage) -> uuid.UUID:
+def key_of(fact: Usage) -> uuid.UUID:
+    """The key by which an id is told apart."""
     return uuid.UUID(bytes=blake2b(f"{fact.tenant}\0usage\0{fact.id}\0".encode(), digest_size=16).digest())
 
 
@@ -126,21 +137,28 @@ async def run(dsn: str, size: int) -> None:
     for statement in _TEMPS:
         await conn.execute(statement)
     loop = Loop(conn)
-    _tell("ready")
+    tell("ready")
     while line := await asyncio.to_thread(sys.stdin.readline):
-        lines = _read(line)
+        lines = lines_of(line)
         began, cpu = time.perf_counter(), time.process_time()
         for start in range(0, len(lines), size):
             await loop.batch(lines[start : start + size])
-        told = {"facts": len(lines), "seconds": time.perf_counter() - began, "cpu": time.process_time() - cpu}
-        _tell(json.dumps({**told, "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+        tell(answer(len(lines), began, cpu))
 
 
-def _read(question: str) -> list[bytes]:
+def answer(facts: int, began: float, cpu: float) -> str:
+    """What was done since, as the bench reads it."""
+    told = {"facts": facts, "seconds": time.perf_counter() - began, "cpu": time.process_time() - cpu}
+    return json.dumps({**told, "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024})
+
+
+def lines_of(question: str) -> list[bytes]:
+    """The lines of the file that is named."""
     return Path(json.loads(question)["file"]).read_bytes().split(b"\n")
 
 
-def _tell(line: str) -> None:
+def tell(line: str) -> None:
+    """A line on stdout."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
