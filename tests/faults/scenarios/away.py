@@ -10,7 +10,7 @@ import psutil
 
 from tests.faults.client import Load
 from tests.faults.ground import Ground
-from tests.faults.scenarios.words import used
+from tests.faults.scenarios.words import deliver, used
 from tests.faults.stage import Stage
 
 DETOUR_SECONDS: Final = 3.5  # two of waiting, and the rest of a request's way
@@ -95,12 +95,13 @@ def _ends(ground: Ground) -> str:
 
 async def both(stage: Stage) -> None:
     """Broker and PostgreSQL away: nothing is promised. Every answer is a refusal and says when to come again."""
-    ground = stage.ground
-    async with stage.load() as run:
+    ground, other = stage.ground, await stage.ground.tenant("Probe")  # what it sends may be stored after all
+    async with stage.client(other) as door, stage.load() as run:
+        await deliver(door, used(1))
         ground.broker.pause()
         await asyncio.to_thread(ground.postgres.stop, "immediate")
         stage.row.faults += 2
-        asked = await _probe(stage, 6 if stage.short else 15)
+        asked = await _probe(door, 6 if stage.short else 15)
         await asyncio.to_thread(ground.postgres.start)
         ground.broker.resume()
         stage.back(await ground.progress())
@@ -112,17 +113,15 @@ async def both(stage: Stage) -> None:
     await stage.balance(run)
 
 
-async def _probe(stage: Stage, seconds: float) -> list[tuple[int, str, float]]:
+async def _probe(door: httpx2.AsyncClient, seconds: float) -> list[tuple[int, str, float]]:
     """(status, Retry-After, seconds) of requests at the door while nothing is there."""
-    tenant, seen = stage.tenants[0], []
-    headers = {"authorization": f"Bearer {tenant.server}"}
-    async with httpx2.AsyncClient(base_url=stage.ground.door, headers=headers, timeout=20) as door:
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            began = time.monotonic()
-            answer = await door.post("/v1/events", json=used(1, f"{stage.row.name}-{began}"))
-            seen.append((answer.status_code, answer.headers.get("retry-after", ""), time.monotonic() - began))
-            await asyncio.sleep(0.1)
+    seen: list[tuple[int, str, float]] = []
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        began = time.monotonic()
+        answer = await door.post("/v1/events", json=used(1, f"probe-{len(seen)}"))
+        seen.append((answer.status_code, answer.headers.get("retry-after", ""), time.monotonic() - began))
+        await asyncio.sleep(0.1)
     return seen
 
 

@@ -30,7 +30,7 @@ async def door(stage: Stage) -> None:
 async def scoring(stage: Stage) -> None:
     """`kill -9` of the consumer at random moments, also while it starts."""
     async with stage.load() as run:
-        for turn in range(stage.count(8, 2)):
+        for turn in range(stage.count(6, 1)):
             stage.row.faults += stage.ground.services["scoring"].kill()
             if turn % 3 == 2:  # strike again before it is ready
                 await asyncio.sleep(stage.pause(0.5, 3))
@@ -45,7 +45,7 @@ async def points(stage: Stage) -> None:
     assessment."""
     ground, service = stage.ground, stage.ground.services["scoring"]
     async with stage.load() as run:
-        for point in POINTS[2:] if stage.short else POINTS * stage.count(1):
+        for point in POINTS[2:3] if stage.short else POINTS * stage.count(1):
             spell = f"die:{point}:{stage.dice.randint(1, 6)}"
             died, began = len(service.exits), time.monotonic()
             await asyncio.to_thread(ground.cast, "scoring", spell)
