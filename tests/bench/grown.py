@@ -40,7 +40,7 @@ _COPIED: Final = {
 _COUNTERS: Final = ("accounts", "acv", "eligible", "covered", "in_use", "contacted", "scored", "score")
 _COLUMNS: Final = """
 SELECT column_name FROM information_schema.columns WHERE table_schema = 'scoring_state' AND table_name = $1
-ORDER BY ordinal_position
+AND is_generated = 'NEVER' ORDER BY ordinal_position
 """
 
 
