@@ -16,6 +16,24 @@ WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped AND attgenerat
 """
 
 
+# The live totals, counted again from the rows.
+_RECOUNT = """
+INSERT INTO scoring_state.counter
+SELECT s.tenant, s.shard, d.dim, d.key, coalesce(s.tier, ''), count(*), coalesce(sum(s.acv), 0),
+  count(s.covered), count(*) FILTER (WHERE s.covered), count(*) FILTER (WHERE s.in_use),
+  count(*) FILTER (WHERE s.in_use AND s.contacted), count(s.score),
+  coalesce(sum(round((s.score * 1000000000)::numeric)), 0)
+FROM scoring_state.account_state s CROSS JOIN LATERAL (
+  SELECT 'status', s.status UNION ALL
+  SELECT v.dim, v.key FROM (VALUES ('tenant', ''), ('tier', coalesce(s.tier, '')), ('csm', coalesce(s.csm_id, '')),
+    ('team', coalesce(s.team, '')), ('rank', coalesce(s.rank, '')), ('band', s.effective_band),
+    ('cell', coalesce(s.rank, '-') || coalesce(s.tenure, '-')), ('priority', coalesce(s.priority, '')),
+    ('moved', CASE WHEN s.band_7d <> s.effective_band THEN s.band_7d || '>' || s.effective_band END)) v(dim, key)
+  WHERE NOT s.churned AND v.key IS NOT NULL) d(dim, key)
+WHERE s.tenant = $1 GROUP BY 1, 2, 3, 4, 5
+"""
+
+
 async def columns_of(owner: Any, table: str) -> list[str]:
     """The columns of a table that are written, generated ones left out."""
     return str(await owner.fetchval(_COLUMNS, table)).split(", ")
@@ -25,8 +43,14 @@ async def copied(owner: Any, table: str, tenant: int, count: int, **changed: str
     """Every row of the tenant so many times more; `changed`: what a column is in the n-th copy, of a row `x`."""
     names = await columns_of(owner, table)
     values = ", ".join(changed.get(name, f"x.{name}") for name in names)
-    sql = f"INSERT INTO {table} ({', '.join(names)}) SELECT {values} FROM {table} x, generate_series(1, {count}) n"
-    await owner.execute(f"{sql} WHERE x.tenant = {tenant}")
+    sql = f"INSERT INTO {table} ({', '.join(names)}) OVERRIDING SYSTEM VALUE SELECT {values} FROM {table} x"
+    await owner.execute(f"{sql}, generate_series(1, {count}) n WHERE x.tenant = {tenant}")
+
+
+async def recounted(owner: Any, tenant: int) -> None:
+    """The live totals of the tenant, made to fit its rows."""
+    await owner.execute("DELETE FROM scoring_state.counter WHERE tenant = $1", tenant)
+    await owner.execute(_RECOUNT, tenant)
 
 
 @dataclass(frozen=True)
@@ -46,8 +70,13 @@ class Plan:
             todo += node.get("Plans", ())
 
     def scanned(self) -> set[str]:
-        """Tables that were read whole."""
-        return {node["Relation Name"] for node in self.nodes() if node["Node Type"] == "Seq Scan"}
+        """Tables that were read whole; empty ones, such as partitions of years without usage, are not counted."""
+        read = [node for node in self.nodes() if node["Node Type"] == "Seq Scan"]
+        return {
+            node["Relation Name"]
+            for node in read
+            if _times(node, "Actual Rows") + _times(node, "Rows Removed by Filter") > 0
+        }
 
     def removed(self) -> float:
         """The most rows that one node read and threw away by a filter, all its loops together."""

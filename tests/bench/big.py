@@ -23,7 +23,7 @@ from tests.bench import made
 from tests.bench.house import Base, House
 from tests.bench.log import drained, held_back, records
 from tests.bench.table import say
-from tests.plans import columns_of
+from tests.plans import columns_of, recounted
 
 SEED: Final = 4_000  # accounts that are folded and assessed
 NEIGHBOUR: Final = 2_000  # accounts of the other tenant
@@ -58,22 +58,6 @@ SELECT x.tenant, x.csm_id || '-' || n, x.field, x.at, x.id,
 FROM scoring_state.csm_attribute x, generate_series(1, 7) n WHERE x.tenant = $1 AND x.field IN ('name', 'team')
 UNION ALL SELECT $1, 'pool', field, '2020-01-01', 'p', to_jsonb(told)
 FROM (VALUES ('name', 'pool'), ('team', 'pooled')) v(field, told)
-"""
-# The live totals, counted again from the rows.
-_RECOUNT: Final = """
-INSERT INTO scoring_state.counter
-SELECT s.tenant, s.shard, d.dim, d.key, coalesce(s.tier, ''), count(*), coalesce(sum(s.acv), 0),
-  count(s.covered), count(*) FILTER (WHERE s.covered), count(*) FILTER (WHERE s.in_use),
-  count(*) FILTER (WHERE s.in_use AND s.contacted), count(s.score),
-  coalesce(sum(round((s.score * 1000000000)::numeric)), 0)
-FROM scoring_state.account_state s CROSS JOIN LATERAL (
-  SELECT 'status', s.status UNION ALL
-  SELECT v.dim, v.key FROM (VALUES ('tenant', ''), ('tier', coalesce(s.tier, '')), ('csm', coalesce(s.csm_id, '')),
-    ('team', coalesce(s.team, '')), ('rank', coalesce(s.rank, '')), ('band', s.effective_band),
-    ('cell', coalesce(s.rank, '-') || coalesce(s.tenure, '-')), ('priority', coalesce(s.priority, '')),
-    ('moved', CASE WHEN s.band_7d <> s.effective_band THEN s.band_7d || '>' || s.effective_band END)) v(dim, key)
-  WHERE NOT s.churned AND v.key IS NOT NULL) d(dim, key)
-WHERE s.tenant = $1 GROUP BY 1, 2, 3, 4, 5
 """
 
 
@@ -151,8 +135,7 @@ async def _multiply(conn: asyncpg.Connection, tenant: int, copies: int) -> None:
     for table, changed in _CHANGED.items():
         say(f"multiplying {table}")
         await _copied(conn, table, changed, tenant, span, min(copies, _PEOPLE_COPIES) if table in _SOME else copies)
-    await conn.execute("DELETE FROM scoring_state.counter WHERE tenant = $1", tenant)
-    await conn.execute(_RECOUNT, tenant)
+    await recounted(conn, tenant)
     await conn.execute(f"SELECT setval('scoring.account_key_account_seq', {span * (copies + 2)})")
 
 

@@ -26,15 +26,13 @@ WITH RECURSIVE one AS (
                     ORDER BY s.class LIMIT 1) FROM one WHERE one.class IS NOT NULL)
 SELECT class FROM one WHERE class IS NOT NULL
 """
-# What the totals say of one filter. {key}: the part of the key that it speaks of.
+# What the totals say of one filter; the key '' is nobody's.
 _TOTAL: Final = """
-SELECT coalesce(sum(accounts), 0)::bigint FROM counter
-WHERE tenant = $1 AND dim = $2 AND key <> '' AND {key} = ANY($3::text[])
+SELECT coalesce(sum(accounts), 0)::bigint FROM counter WHERE tenant = $1 AND dim = $2 AND key = ANY($3::text[])
 """
-_DIMS: Final[Mapping[str, tuple[str, str]]] = {
-    "status": ("status", "key"), "tier": ("tier", "key"), "rank": ("rank", "key"), "csm_id": ("csm", "key"),
-    "team": ("team", "key"), "priority": ("priority", "key"), "effective_band": ("band", "key"),
-    "tenure": ("cell", "right(key, 1)"),
+_DIMS: Final[Mapping[str, str]] = {
+    "status": "status", "tier": "tier", "rank": "rank", "csm_id": "csm", "team": "team", "priority": "priority",
+    "effective_band": "band", "tenure": "cell",
 }  # fmt: skip
 
 
@@ -221,8 +219,10 @@ async def total(question: Question, asked: Asked, rows: Sequence[Mapping[str, An
 
 
 async def _told(question: Question, name: str, values: Sequence[str]) -> int:
-    dim, key = _DIMS[name]
-    return int(await question.conn.fetchval(_TOTAL.format(key=key), question.tenant, dim, list(values)) or 0)
+    keys = [one for one in values if one]
+    if name == "tenure":
+        keys = [f"{rank or '-'}{one}" for rank in DIGITS["rank"] for one in keys]
+    return int(await question.conn.fetchval(_TOTAL, question.tenant, _DIMS[name], keys) or 0)
 
 
 async def _counted(question: Question, told: Statement, most: int, leading: str | None) -> int:

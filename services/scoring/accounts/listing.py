@@ -91,7 +91,8 @@ async def _unvalued(question: Question, some: Chosen, order: Order, account_id: 
     if not lanes.turns:
         return []
     missing = f" AND s.{order.column} = {LAST}" if order.reversed else f" AND s.{order.column} IS NULL"
-    sql, args = forward(lanes, Span([], [[account_id]] * len(lanes.turns), missing), size)
+    null = "" if order.reversed else order.column
+    sql, args = forward(lanes, Span([], [[account_id]] * len(lanes.turns), missing, null), size)
     return await question.conn.fetch(sql, question.tenant, *args)
 
 

@@ -31,6 +31,7 @@ class Span:
     columns: Sequence[tuple[str, str]]
     starts: Sequence[Sequence[Any]]
     also: str = ""  # one more condition that keeps to the lane's order
+    null: str = ""  # a column that is null here: a plan knows the index's order only by its name
 
     def row(self, of: str, names: Sequence[str] | None = None) -> str:
         """These columns and the id of a row, as SQL."""
@@ -43,16 +44,17 @@ def forward(lanes: Lanes, span: Span, size: int, more: str = "") -> tuple[str, l
     lane, args = _lanes(lanes, span)
     marks = [f"at{n}" for n in range(len(span.columns))]
     mark, here = span.row("l", marks), span.row("s")
+    order = f"s.{span.null}, {here}" if span.null else here
     named = ", ".join(f"s.{name} AS {mark}" for (name, _), mark in zip(span.columns, marks, strict=True))
     told = f"{named}, s.account_id" if marks else "s.account_id"
     inner = f"SELECT {told} FROM account_state s WHERE s.tenant = $1 AND {lanes.match}{span.also}"
     sql = f"""
 WITH lane AS ({lane}),
 head AS (SELECT l.*, h.account_id AS first_id{"".join(f", h.{one} AS first_{one}" for one in marks)} FROM lane l
-  CROSS JOIN LATERAL ({inner} AND ({here}) > ({mark}) ORDER BY {here} LIMIT 1) h),
+  CROSS JOIN LATERAL ({inner} AND ({here}) > ({mark}) ORDER BY {order} LIMIT 1) h),
 best AS (SELECT * FROM head ORDER BY turn{"".join(f", first_{one}" for one in marks)}, first_id LIMIT {size}),
 found AS (SELECT l.turn, r.* FROM best l CROSS JOIN LATERAL (
-  {inner} AND ({here}) >= ({"".join(f"l.first_{one}, " for one in marks)}l.first_id) ORDER BY {here} LIMIT {size}) r
+  {inner} AND ({here}) >= ({"".join(f"l.first_{one}, " for one in marks)}l.first_id) ORDER BY {order} LIMIT {size}) r
   ORDER BY l.turn, {span.row("r", marks)} LIMIT {size})
 {_shown(more)} ORDER BY f.turn, {span.row("f", marks)}"""
     return sql, args

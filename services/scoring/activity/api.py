@@ -10,6 +10,7 @@ from services.scoring.accounts.api import AsOf
 from services.scoring.activity import answers, store
 from services.scoring.activity.shapes import ActivityAnswer
 from services.scoring.asof import Desk, Question
+from services.scoring.bounds import few_contacts
 from shared.http import Json, parse_day
 from shared.http.params import refuse
 from shared.tenancy import Principal, Right, require
@@ -56,6 +57,7 @@ def _period(question: Question, first: str | None, to: str | None) -> tuple[date
 
 async def _answer(question: Question, first: date, last: date, by: str) -> dict[str, Any]:
     period = store.period_of(question, first, last)
+    await few_contacts(question, period.start, period.end)
     weeks, csms = await store.activity(question, period, by)
     names = {csm_id: csm.name for csm_id, csm in csms.items()} if by == "csm" else None
     whole = weeks.pop(None)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from services.scoring.asof import Question, past
+from services.scoring.bounds import few_contacts
 from services.scoring.joins.sql import joined
 from shared.http.answers import EXACT
 
@@ -52,8 +53,10 @@ class Chosen:
 
 
 async def page(question: Question, chosen: Chosen, after: Place, size: int) -> tuple[list[Mapping[str, Any]], int]:
-    """The next plans and how many there are (above 10,000: at least so many). Raises TooManyAccounts."""
+    """The next plans and how many there are (above 10,000: at least so many). Raises TooManyAccounts,
+    TooManyContacts."""
     asked = [question.tenant, question.at, list(chosen.states), chosen.csms]
+    await few_contacts(question)
     accounts = [] if question.live else await _then(question)
     rows = await _fetch(question, _PAGE, [*asked, *after, size], accounts)
     counted = await _fetch(question, _COUNT, asked, accounts)

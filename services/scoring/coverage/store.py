@@ -1,5 +1,6 @@
 """SQL of coverage: live counts by group and tier, and who falls out soon."""
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final
@@ -20,9 +21,10 @@ _CONTACTED: Final = """
 SELECT coalesce(sum(in_use), 0)::int, coalesce(sum(contacted), 0)::int FROM counter
 WHERE tenant = $1 AND dim = 'tenant'
 """
-# Covered accounts that fall out before an instant, by group. {column}: one of COLUMN. Reads the index (tenant, due_at).
+# Covered accounts that fall out before an instant, by tier and CSM: all that it needs is in the index of due accounts.
 _DUE: Final = """
-SELECT {column} AS key, count(*) AS accounts FROM account_state WHERE tenant = $1 AND covered AND due_at < $2 GROUP BY 1
+SELECT tier, csm_id, count(*) AS accounts FROM account_state WHERE tenant = $1 AND covered AND due_at < $2
+GROUP BY tier, csm_id
 """
 
 
@@ -57,11 +59,14 @@ async def contacted(question: Question) -> tuple[int, int]:
     return len(used), sum(one.contacted for one in used)
 
 
-async def due_counts(question: Question, by: str) -> dict[Key, int]:
-    """Live: covered accounts of each group that fall out within 14 days."""
+async def due_counts(question: Question) -> tuple[dict[Key, int], dict[Key, int]]:
+    """Live: covered accounts of each tier, and of each CSM, that fall out within 14 days."""
     end = start_of_day(question.day + timedelta(days=SOON_DAYS + 1), question.terms.tz)
-    rows = await question.conn.fetch(_DUE.replace("{column}", COLUMN[by]), question.tenant, end)
-    return {row["key"]: row["accounts"] for row in rows}
+    tiers, csms = Counter[Key](), Counter[Key]()
+    for tier, csm_id, accounts in await question.conn.fetch(_DUE, question.tenant, end):
+        tiers[tier] += accounts
+        csms[csm_id] += accounts
+    return tiers, csms
 
 
 async def csm_names(question: Question) -> dict[str, str | None]:

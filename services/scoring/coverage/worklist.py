@@ -17,12 +17,15 @@ from shared.http.answers import EXACT
 
 Place = tuple[datetime, int, str]  # due_at, acv_order, account_id: where an item stands
 FIRST: Final[Place] = (datetime.min.replace(tzinfo=UTC), -(2**63), "")
-# In the index's order, else a plan might read the table from its beginning.
+# All that are uncovered, by the totals, and who falls out as far as 10,001 are not full; these in the index's order,
+# else a plan might read the table from its beginning.
 _COUNT: Final = f"""
-SELECT count(*) FROM (
-  SELECT 1 FROM account_state WHERE tenant = $1 AND due_at IS NOT NULL AND due_at < $2
-  ORDER BY due_at LIMIT {EXACT + 1}) AS found
-"""
+SELECT u.accounts + (SELECT count(*) FROM (
+  SELECT 1 FROM account_state WHERE tenant = $1 AND covered AND due_at < $2
+  ORDER BY due_at LIMIT greatest(0, {EXACT + 1} - u.accounts)) AS found)
+FROM (SELECT coalesce(sum(eligible - covered), 0)::bigint AS accounts FROM counter
+      WHERE tenant = $1 AND dim = 'tenant' AND key = '') AS u
+""".strip()
 # Reads the index (tenant, due_at, acv_order, account_id), which holds eligible accounts only: due_at is the first
 # instant of a day, so its order is the day's.
 _PAGE: Final = f"""

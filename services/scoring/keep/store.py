@@ -10,6 +10,7 @@ from sqlalchemy import insert
 from services.scoring import tables as scoring
 from services.scoring.asof import Question, past
 from services.scoring.assessment import Assessment
+from services.scoring.bounds import few_kept
 from services.scoring.keep.rules import DUE_DAYS, PRIORITY, STATES
 from services.scoring.state import acv_order
 from shared import tables
@@ -64,9 +65,11 @@ async def page(
     question: Question, chosen: Chosen, after: Place, size: int
 ) -> tuple[list[Mapping[str, Any]], dict[str, int], int]:
     """The next accounts, how many are in each state, and how many uncovered ones have a named reason. Raises
-    TooManyAccounts."""
+    TooManyAccounts, TooManyKept."""
     end = start_of_day(question.day + timedelta(days=DUE_DAYS + 1), question.terms.tz)
     asked = [question.tenant, question.at, end, chosen.csms]
+    if question.live:
+        await few_kept(question, chosen.csms)
     then = [] if question.live else await _then(question)
     states = [STATES.index(state) for state in chosen.states]
     rows = await _fetch(question, _PAGE, [*asked, states, *after, size], then)

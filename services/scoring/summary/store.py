@@ -99,7 +99,8 @@ async def _owners(question: Question, scope: Scope) -> list[str]:
 
 
 async def _counted(question: Question) -> Totals:
-    found = Totals(due_tiers=await due_counts(question, "tier"), due_csms=await due_counts(question, "csm"))
+    due_tiers, due_csms = await due_counts(question)
+    found = Totals(due_tiers=due_tiers, due_csms=due_csms)
     for row in await question.conn.fetch(_TOTALS, question.tenant, list(_DIMS)):
         _add(found, row)
     return found

@@ -7,7 +7,7 @@ from typing import Any, Final
 from sqlalchemy import bindparam, select
 from sqlmodel import col, func
 
-from services.scoring.asof import Question
+from services.scoring.asof import Question, refuse_too_many
 from services.scoring.joins.sql import joined
 from services.scoring.joins.store import account_members
 from services.scoring.tables import Conflict
@@ -41,7 +41,10 @@ _CONFLICT_COUNT: Final = select(func.count()).select_from(Conflict).where(*_LIST
 async def window(
     question: Question, days: int, accounts: Sequence[int] | None, events: Sequence[str]
 ) -> dict[str, int]:
-    """`events`, `active_users`, `active_accounts` of the trailing window. `accounts` None: all of the tenant."""
+    """`events`, `active_users`, `active_accounts` of the trailing window. `accounts` None: all of the tenant. Raises
+    TooManyAccounts for all of more than 100,000: distinct persons are no total that could be kept."""
+    if accounts is None:
+        await refuse_too_many(question.conn, question.tenant)
     asked: list[Any] = [question.tenant, question.day - timedelta(days=days), question.day]
     together = question.terms.joined
     sql = joined(_WINDOW, accounts=together.accounts, persons=together.persons)
