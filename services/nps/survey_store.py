@@ -38,7 +38,11 @@ WHERE tenant = $1 AND person_id = ANY($2::text[]) AND (state IN ('waiting', 'sen
   SELECT 1 FROM nps.answer a WHERE a.tenant = $1 AND a.invitation_id = i.invitation_id))
 GROUP BY person_id
 """
-_OPTED_OUT: Final = "SELECT person_id FROM nps.opt_out WHERE tenant = $1 AND person_id = ANY($2::text[])"
+# Who was erased is known by a hash alone.
+_OPTED_OUT: Final = """
+SELECT w.id FROM unnest($2::text[]) AS w(id) WHERE EXISTS (
+  SELECT 1 FROM nps.opt_out o WHERE o.tenant = $1 AND o.person_id IN (w.id, nps.hash_of($1, w.id)))
+"""
 _INVITE: Final = """
 INSERT INTO nps.invitation
   (tenant, survey_id, made_at, state, sent_at, invitation_id, person_id, account_id, due_at, also)

@@ -17,6 +17,8 @@ from services.scoring.contacts.api import contact_routes
 from services.scoring.contracts.api import contract_routes
 from services.scoring.coverage.api import coverage_routes, quick_coverage, quick_worklist
 from services.scoring.directory.api import directory_routes
+from services.scoring.erasure.api import erasure_routes
+from services.scoring.erasure.worker import Eraser
 from services.scoring.health.api import health_routes
 from services.scoring.health.quick import quick_health
 from services.scoring.keep.api import keep_routes
@@ -80,6 +82,7 @@ def _workers(
         fold.run,
         Assessor(database, clock, tenants, lag=fold.lag).run,
         Ticker(database, clock, tenants).run,
+        Eraser(database, clock).run,
         freshness.run,
         Watchdog(bus, positions, consumer.assignment, CONSUMED_TOPICS).run,
     )
@@ -92,7 +95,7 @@ def _routes(desk: Desk, hub: Hub, keyring: Keyring, ready: Ready, clock: Clock) 
 
     doors = (
         health_routes, account_routes, coverage_routes, matrix_routes, nps_routes, usage_routes, settings_routes,
-        tier_routes, summary_routes, directory_routes, people_routes, contract_routes, timeline_routes,
+        tier_routes, summary_routes, directory_routes, people_routes, erasure_routes, contract_routes, timeline_routes,
         activity_routes, contact_routes, talking_routes, keep_routes,
     )  # fmt: skip
     for routes in doors:

@@ -1,7 +1,7 @@
 """The loop that carries records from the log into the fold, once each."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Final, TypeVar
 
 import asyncpg
@@ -10,6 +10,9 @@ import structlog
 from services.scoring import fold
 from services.scoring.batch import Batch, Dead, read_record
 from services.scoring.dead.letters import letter
+from services.scoring.erasure import store as erasures
+from services.scoring.erasure.lines import scrub
+from services.scoring.erasure.rules import Erased
 from services.scoring.gather import Resolved, Wanted
 from services.scoring.keys import Keys
 from services.scoring.tenants import Tenants
@@ -46,6 +49,10 @@ _TRANSIENT: Final = (
 )
 
 
+class _ListGrew(fold.Fenced):
+    """The batch may name somebody who was erased: it is undone and fetched again."""
+
+
 class FoldLoop:
     """Fetches, decodes, applies; drops what was applied before; stops loudly when the log contradicts the state."""
 
@@ -57,6 +64,7 @@ class FoldLoop:
         self._positions, self._max_facts = positions, max_facts
         self._keys = Keys(database.worker)
         self._tenants = Tenants(database.worker)
+        self._erased = Erased()
         self._next: dict[Place, int] = {}
         self._sought: set[Place] = set()
         self._untold: dict[Place, int] = {}
@@ -183,6 +191,7 @@ class FoldLoop:
         return batch
 
     async def _apply(self, batch: Batch) -> None:
+        scrub(batch, self._erased)
         wanted = Wanted()
         for line in batch.lines:
             wanted.add(line.fact)
@@ -194,12 +203,25 @@ class FoldLoop:
         )
         tenants = sorted({line.fact.tenant for line in batch.lines})
         # A power cut that loses this commit loses the positions with it: the log gives the same records again.
-        async with tenant_transaction(self._database.worker, *tenants, durable=False) as conn:
-            done = await fold.apply(conn, batch, resolved, self._bus.id, NAME)
+        try:
+            async with tenant_transaction(self._database.worker, *tenants, durable=False) as conn:
+                done = await fold.apply(conn, batch, resolved, self._bus.id, NAME)
+                if await erasures.version(conn) != self._erased.version:
+                    raise _ListGrew("persons were erased since the list of them was read")
+        except _ListGrew:
+            await self._forget(wanted.persons)
+            raise
         self._count(done, len(batch.dead))
         moved = {place: span[1] for place, span in batch.intervals().items()}
         self._next.update(moved)
         await self._tell(moved)
+
+    async def _forget(self, named: Iterable[tuple[int, str]]) -> None:
+        """Reads the list of erased persons again; ids of theirs that were only just given a key lose it."""
+        self._erased = await erasures.read_list(self._database.worker)
+        theirs = [one for one in named if self._erased.alias(*one) is not None]
+        async with tenant_transaction(self._database.worker, *{tenant for tenant, _ in theirs}) as conn:
+            await erasures.drop_keys(conn, theirs)
 
     async def _tell(self, moved: Mapping[Place, int]) -> None:
         self._untold |= moved

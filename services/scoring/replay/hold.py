@@ -9,12 +9,12 @@ import asyncpg
 
 from services.scoring.assess import SHARD_LOCK
 from services.scoring.consumer import NAME as CONSUMER
+from services.scoring.erasure.store import REBUILD_LOCK as LOCK
 from services.scoring.gather import SHARDS
 from services.scoring.replay.rebuilt import FRESH, REPLACED
 from shared.clock import day_of, zone
 
 LIVE: Final = "scoring_state"
-LOCK: Final = 7_300_030  # advisory: one rebuild at a time; an erasure shares it, for it rewrites what a rebuild reads
 TOLD: Final = ("stream", "stream_head", "stream_told")  # go over as they are: listeners come back to them
 _NAME_ALL: Final = """
 SELECT set_config('app.tenants', coalesce(string_agg(tenant::text, ','), ''), true) FROM access.tenant

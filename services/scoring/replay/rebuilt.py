@@ -12,6 +12,9 @@ import asyncpg
 from services.scoring import fold
 from services.scoring.assess import Assessor
 from services.scoring.batch import Batch, read_record
+from services.scoring.erasure.lines import scrub
+from services.scoring.erasure.rules import Erased
+from services.scoring.erasure.store import read_list
 from services.scoring.gather import Resolved, Wanted
 from services.scoring.keys import Keys
 from services.scoring.replay.archive import ArchiveReader, Unreadable
@@ -101,6 +104,7 @@ class Rebuilt:
         self._tenants, self._keys = Tenants(database.worker), Keys(database.worker)
         self.folded = self.applied = 0
         self._analyzed_at = 0
+        self._erased: Erased | None = None
 
     async def catch_up(self, archive: ArchiveReader, told: Callable[[int], None]) -> None:
         """Folds up to the archive's present end; the next batch is decoded while the last one is written."""
@@ -133,6 +137,9 @@ class Rebuilt:
             first = batch.dead[0]
             place = f"{first.place[0]}/{first.place[1]} from offset {first.offset}"
             raise Unreadable(f"{len(batch.dead)} archived lines cannot be read, the first of {place}: {first.reason}")
+        if self._erased is None:  # no erasure begins while a rebuild is under way
+            self._erased = await read_list(self.database.worker)
+        scrub(batch, self._erased)
         return batch
 
     async def _apply(self, batch: Batch) -> None:
