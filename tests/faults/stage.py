@@ -58,6 +58,8 @@ class Stage:
         ground = self.ground
         statuses = run.summary.statuses
         assert statuses.keys() <= ALLOWED, f"clients were answered {dict(statuses)}"
+        if refused := {status or "none": count for status, count in sorted(statuses.items()) if status != 200}:
+            self.note("answers: " + ", ".join(f"{count} × {status}" for status, count in refused.items()))
         assert not run.summary.given_up, f"{run.summary.given_up} requests were never answered"
         await ground.drained(seconds)
         report = await audit(ground.settings, ground.broker.bootstrap, self._ledger)
