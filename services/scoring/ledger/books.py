@@ -120,9 +120,12 @@ class Books:
                 if entry.had(outcome):
                     counts[outcome] += 1
                     break
-        counts["applied"] += bool(entry.applied)
-        counts["waiting"] += len(entry.waiting) + entry.outbox
-        counts["consumed"] += len(entry.consumed)
-        dead = sum(spot in entry.dead for spot in entry.consumed)
-        counts["dead"] += dead
-        counts["duplicate"] += max(0, len(entry.consumed) - dead - sum(one.in_log for one in entry.applied))
+        if entry.applied:
+            counts["applied"] += 1
+        if entry.waiting or entry.outbox:
+            counts["waiting"] += len(entry.waiting) + entry.outbox
+        if entry.consumed:
+            dead = sum(spot in entry.dead for spot in entry.consumed)
+            counts["consumed"] += len(entry.consumed)
+            counts["dead"] += dead
+            counts["duplicate"] += max(0, len(entry.consumed) - dead - sum(one.in_log for one in entry.applied))

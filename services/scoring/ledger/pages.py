@@ -44,7 +44,7 @@ class Pages:
         await self.add(CLIENT, tenant, kind, fact_id, _NUMBER[outcome], payload)
 
     async def add(
-        self, source: int, tenant: int, kind: str, fact_id: str, a: int = 0, b: int = 0, c: int = 0, d: int = 0
+        self, source: int, tenant: int, kind: str, fact_id: str, a: int = 0, b: int = 0, c: int | None = 0, d: int = 0
     ) -> None:
         """What one book says of one fact."""
         key = UUID(facts.seen_key(tenant, kind, fact_id))

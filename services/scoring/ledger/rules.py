@@ -32,12 +32,12 @@ class Sent(NamedTuple):
 
 
 class Applied(NamedTuple):
-    """One line of the archive: day of receipt since 1970, the door's hash, the digest of what it says, and whether the
-    log still holds what it came from."""
+    """One line of the archive: day of receipt since 1970, the door's hash, the digest of what it says (None: it was
+    erased), and whether the log still holds what it came from."""
 
     day: int
     hash: int
-    payload: int
+    payload: int | None
     in_log: bool
 
 
@@ -151,7 +151,7 @@ def _refused(entry: Entry) -> Iterator[Fault]:
 
 def _payload(entry: Entry) -> Iterator[Fault]:
     told = {one.payload for one in entry.sent if one.outcome != "rejected"}
-    if told and any(one.payload not in told for one in entry.applied):
+    if told and any(one.payload is not None and one.payload not in told for one in entry.applied):
         yield Fault(5, "applied with another payload than was sent")
 
 

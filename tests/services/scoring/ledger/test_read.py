@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from services.scoring.ledger import read
 from services.scoring.ledger.attempts import Line, digest, encode
 from services.scoring.ledger.books import Report
 from services.scoring.ledger.read import audit
@@ -83,6 +84,14 @@ async def test_what_the_fold_leaves_balances(database: TestDatabase, lived: tupl
     }  # fmt: skip
     assert report.totals["t_2"]["applied"] == report.totals["t_2"]["consumed"] == 73
     assert report.totals["tenant 0"]["dead"] == report.totals["tenant 99"]["dead"] == 1
+
+
+async def test_lots_of_three_rows_find_the_same_as_large_ones(
+    database: TestDatabase, lived: tuple[House, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = await audited(database, *lived)
+    monkeypatch.setattr(read, "_CHUNK", 3)
+    assert (await audited(database, *lived)).document() == whole.document()
 
 
 async def test_without_a_client_the_rest_is_proven(database: TestDatabase, lived: tuple[House, Path]) -> None:

@@ -63,6 +63,7 @@ SOUND = {
     "usage applied again after its id was forgotten": fact(
         applied=[Applied(TODAY - 40, 11, 99, False), Applied(TODAY - 3, 11, 99, False)]
     ),
+    "what it said was erased": fact(applied=[LINE._replace(payload=None)]),
     "the log has forgotten it": fact(applied=[LINE._replace(in_log=False)], consumed=[]),
     "a repeat of what the log has forgotten": fact(applied=[LINE._replace(in_log=False)], consumed=[OTHER]),
     "an invitation, told by nps and by no client": fact("invitation_sent", sent=[]),
