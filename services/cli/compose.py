@@ -9,6 +9,7 @@ from typing import Any, Final
 import asyncpg
 from starlette.types import ASGIApp
 
+from services.cli.environment import count_in
 from services.cli.prepare import partitions_of
 from services.cli.report import Refused
 from services.gateway.app import open_gateway
@@ -33,7 +34,10 @@ GATEWAY: Final = "gateway"
 PORTS: Final = {GATEWAY: 8000, "ingest": 8001, "scoring": 8002, "nps": 8003}
 Opener = Callable[..., AbstractAsyncContextManager[Service]]
 _OPENERS: Mapping[str, tuple[Opener, Callable[[], Any]]] = {
-    "ingest": (open_ingest, IngestSettings),
+    "ingest": (
+        open_ingest,
+        lambda: IngestSettings(**_given(tenant_facts_per_second="GENKI_TENANT_FACTS_PER_SECOND")),
+    ),
     "scoring": (open_scoring, ScoringSettings),
     "nps": (
         open_nps,
@@ -80,9 +84,16 @@ async def open_services(house: AsyncExitStack, names: Sequence[str], parts: Part
         opened[name] = await house.enter_async_context(context)
     if GATEWAY in names:
         upstreams = {name: opened.get(name) or _url_of(name) for name in _OPENERS}
-        context = open_gateway(GatewaySettings(), upstreams, parts.database, parts.keyring, parts.clock)
+        limits = _given(key_requests_per_second="GENKI_KEY_REQUESTS_PER_SECOND")
+        context = open_gateway(GatewaySettings(**limits), upstreams, parts.database, parts.keyring, parts.clock)
         opened[GATEWAY] = await house.enter_async_context(context)
     return opened
+
+
+def _given(**names: str) -> dict[str, int]:
+    """Of these settings those that the environment names."""
+    found = {setting: count_in(os.environ, name) for setting, name in names.items()}
+    return {setting: value for setting, value in found.items() if value is not None}
 
 
 def _http_of(opened: Mapping[str, Service], name: str) -> ASGIApp | str:

@@ -120,6 +120,8 @@ async def _database(house: AsyncExitStack, plan: Plan) -> DatabaseSettings:
         server = await asyncio.to_thread(start_postgres, plan.where.data)
     except EmbeddedError as problem:
         raise Refused(str(problem)) from problem
+    except OSError as problem:
+        raise Refused(f"the folder {plan.where.data} cannot be used: {problem.strerror}") from problem
     house.push_async_callback(_end_database, server)
     return DatabaseSettings(server.owner_dsn, server.app_password, server.worker_password)
 

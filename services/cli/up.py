@@ -1,6 +1,7 @@
 """`genki up`: the whole of Genki in one process, or one service of it."""
 
 import asyncio
+import os
 import sys
 from typing import Annotated
 
@@ -10,6 +11,7 @@ from cyclopts import Parameter
 from cyclopts.types import PositiveInt
 
 from services.cli.compose import SERVICES
+from services.cli.environment import check_environment
 from services.cli.process import Plan, run
 from services.cli.report import WrongUsage
 from services.cli.where import Where, parse_offset
@@ -39,6 +41,7 @@ def up(
     ] = None,
 ) -> None:
     """Run Genki until SIGINT or SIGTERM; prints `ready http://H:N` when it takes requests."""
+    check_environment(os.environ)
     place = where or Where()
     names = SERVICES if only is None else _names(only)
     try:

@@ -22,6 +22,7 @@ from shared.http import ROUTE, Front, front
 from shared.http.health import OK, health_routes, is_good
 from shared.postgres import Database
 from shared.service import Ready, Service
+from shared.shares import Shares
 from shared.tenancy import PRINCIPAL, Keyring, check, token_of
 
 NAME: Final = "gateway"
@@ -30,10 +31,14 @@ NAME: Final = "gateway"
 class Door:
     """Looks at method, path and key of every request, then hands it to the service that answers it."""
 
-    def __init__(self, services: Mapping[str, ASGIApp], keyring: Keyring, table: Table | None = None) -> None:
-        """`services`: by the names of the table, the gateway's own application among them."""
+    def __init__(
+        self, services: Mapping[str, ASGIApp], keyring: Keyring, shares: Shares, table: Table | None = None
+    ) -> None:
+        """`services`: by the names of the table, the gateway's own application among them; `shares`: of a key, in
+        requests."""
         self._services = services
         self._keyring = keyring
+        self._shares = shares
         self._table = table or Table()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -65,6 +70,7 @@ class Door:
             asker = await self._keyring.verify(token_of(scope["headers"]))
             scope[PRINCIPAL] = asker
             check(asker, rule.right)
+            self._shares.take(asker.key_id, 1)
 
 
 @asynccontextmanager
@@ -81,7 +87,12 @@ async def open_gateway(
         behind = {name: _upstream(name, there, session) for name, there in upstreams.items()}
         ready = _readiness(behind, database)
         own = _own(settings, behind, database, keyring, clock, ready)
-        http = Front(Door({**behind, NAME: own}, keyring), NAME, _limit(settings), FACT_DOORS)
+        http = Front(
+            Door({**behind, NAME: own}, keyring, Shares(settings.key_requests_per_second)),
+            NAME,
+            _limit(settings),
+            FACT_DOORS,
+        )
         yield Service(NAME, http, ready=ready, closing=lambda: _close(behind))
 
 

@@ -13,3 +13,6 @@ class GatewaySettings(BaseModel):
     connect_seconds: PositiveFloat = 2.0
     silence_seconds: PositiveFloat = 120.0  # a service may be silent this long inside one answer
     document_seconds: PositiveFloat = 60.0  # how long the merged OpenAPI document is kept
+    key_requests_per_second: PositiveInt = (
+        10_000  # of one key or token's bearer in this process, saved up for 30 seconds
+    )

@@ -25,6 +25,7 @@ from shared.http.health import OK, health_routes
 from shared.http.middleware import BODY_LIMIT, Front
 from shared.postgres import Database
 from shared.service import Service
+from shared.shares import Shares
 from shared.tenancy import Keyring
 
 
@@ -42,7 +43,7 @@ async def open_ingest(
     )
     rejections = Rejections(database, clock)
     api = Api(
-        Doors(publisher, rejections, clock, bus.partitions),
+        Doors(publisher, rejections, clock, bus.partitions, Shares(settings.tenant_facts_per_second)),
         Askers(keyring, settings.keyless_per_minute),
         keyring,
         database,

@@ -20,6 +20,7 @@ from services.ingest.publisher import Publisher
 from services.ingest.rejections import Rejections
 from shared.clock import Clock
 from shared.errors import BadRequest, TooLarge
+from shared.shares import Shares
 from shared.tenancy import Principal
 
 MAX_ITEMS: Final = 1_000
@@ -90,9 +91,12 @@ class Doors:
     """Both doors of ingest, over one publisher. Every method answers only after the log has the facts, with the body
     of a 200."""
 
-    def __init__(self, publisher: Publisher, rejections: Rejections, clock: Clock, partitions: int) -> None:
-        """`partitions`: of each topic of the log."""
+    def __init__(
+        self, publisher: Publisher, rejections: Rejections, clock: Clock, partitions: int, shares: Shares
+    ) -> None:
+        """`partitions`: of each topic of the log; `shares`: of a tenant, in facts."""
         self._publisher, self._rejections, self._clock, self._partitions = publisher, rejections, clock, partitions
+        self._shares = shares
 
     async def events(self, asker: Principal, body: bytes, items: Items, route: str) -> bytes:
         """One result per item of this body, in order. Raises TooLarge, BadRequest, TooMany, Unavailable."""
@@ -126,6 +130,7 @@ class Doors:
         """How many messages were accepted, and each that was not. Raises TooLarge, TooMany, Unavailable."""
         if len(call.messages) > MAX_MESSAGES:
             raise TooLarge(f"A batch may have {MAX_MESSAGES} messages.")
+        self._shares.take(asker.tenant, len(call.messages))
         door, around, taken = self._door(asker), surroundings(call, header_sent_at), _Taken(self._partitions)
         take = tracker(around, door, self._partitions, taken.lines)
 
@@ -149,6 +154,7 @@ class Doors:
     ) -> bytes:
         if len(items.items) > MAX_ITEMS:
             raise TooLarge(f"A request may have {MAX_ITEMS} items.")
+        self._shares.take(asker.tenant, len(items.items))
         verdicts = await _by_parts(len(items.items), lambda some: judge(items.items[some]))
         await self._publisher.put(taken.lines, door.received)
         self._note("events", taken, asker, route, verdicts, items.items)

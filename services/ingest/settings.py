@@ -12,6 +12,7 @@ class IngestSettings(BaseModel):
     publish_seconds: PositiveFloat = 5.0  # until a request is told that nothing is known
     bytes_in_flight: PositiveInt = 64 * 1024 * 1024  # lines taken and not yet settled
     outbox_bytes: PositiveInt = 1024**3  # that may wait in PostgreSQL while Kafka is away
+    tenant_facts_per_second: PositiveInt = 250_000  # of one tenant in this process, saved up for 30 seconds
     drain_seconds: PositiveFloat = 5.0  # at shutdown
     keyless_per_minute: PositiveInt = 600  # tracking requests of one address without a Basic or Bearer header
     import_bytes: PositiveInt = 100_000_000  # of a file as sent

@@ -23,6 +23,7 @@ from shared.clock import Clock
 from shared.http import Front, front
 from shared.http.health import health_routes
 from shared.service import Service
+from shared.shares import Shares
 from shared.tenancy import PRINCIPAL, Keyring, NewKey, new_key
 
 
@@ -187,7 +188,7 @@ async def house(request: pytest.FixtureRequest) -> AsyncIterator[House]:
             urls = {name: await stack.enter_async_context(serving(echo.app)) for name, echo in echoes.items()}
             behind = {name: Outside(name, url, session) for name, url in urls.items()}
         own = Echo(NAME)
-        door = Front(Door({**behind, NAME: own.app}, Keyring(keys.find, Clock())), NAME, 20_000_000)
+        door = Front(Door({**behind, NAME: own.app}, Keyring(keys.find, Clock()), Shares(10_000)), NAME, 20_000_000)
         yield House(await stack.enter_async_context(serving(door, public=True)), keys, echoes, behind)
 
 
