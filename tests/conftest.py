@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import asyncpg
+import hypothesis
 import pytest
 
 from shared.embedded import OWNER, AlreadyRunning, EmbeddedPostgres, start_postgres
 from tests.kafka import Broker, NoKafka, described, lonely_broker, merged, running_broker, said
 
+hypothesis.settings.register_profile("deep", max_examples=10_000, deadline=None)  # pytest --hypothesis-profile deep
 TEMPLATE = "genki_template"
 LONGEST_FIRST = ("slow", "kafka", "database")
 Result = TypeVar("Result")
