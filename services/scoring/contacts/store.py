@@ -16,13 +16,12 @@ STATES: Final = ("open", "overdue", "closed")
 # Every plan of the accounts that are shown, as T ($2) sees it; what replaces it closes it, from the greatest
 # (recorded_at, id) on, unless that has not happened by T. Reads the index of planned contacts.
 _PLANS: Final = """
-WITH shown AS ({shown}),
-plan AS (
+WITH {then}plan AS (
   SELECT s.account_id, s.name, s.owner, coalesce(x.csm_id, s.owner) AS csm_id, x.at, x.sent_id AS id, x.channel,
     x.playbook, x.note, x.person_ids, c.at AS closed_at, c.sent_id AS closed_id, c.channel AS closed_channel,
     c.outcome AS closed_outcome,
     CASE WHEN c.sent_id IS NOT NULL THEN 'closed' WHEN x.at <= $2 THEN 'overdue' ELSE 'open' END AS state
-  FROM contact x {joins} JOIN shown s ON s.account = {account}
+  FROM contact x {joins} {shown}
   LEFT JOIN LATERAL (
     SELECT r.at, r.sent_id, r.channel, r.outcome FROM contact r WHERE r.tenant = $1 AND r.replaces = x.sent_id
     ORDER BY r.recorded_at DESC, r.sent_id DESC, r.account <> x.account, r.account LIMIT 1) c ON true
@@ -35,10 +34,14 @@ _CHOSEN: Final = "FROM plan WHERE state = ANY($3::text[]) AND ($4::text[] IS NUL
 _PAGE: Final = f"""{_PLANS} SELECT * {_CHOSEN} AND (at, id COLLATE "C", account_id COLLATE "C") > ($5, $6, $7)
 ORDER BY at, id COLLATE "C", account_id COLLATE "C" LIMIT $8"""
 _COUNT: Final = f"{_PLANS} SELECT count(*) FROM (SELECT 1 {_CHOSEN} LIMIT {EXACT + 1}) AS found"
-# Accounts that are not churned: now, or those that were not at T ({first}…: their keys, ids, names, owners).
-_NOW: Final = "SELECT account, account_id, name, csm_id AS owner FROM account_state WHERE tenant = $1 AND NOT churned"
-_THEN: Final = """SELECT * FROM unnest(${0}::int[], ${1}::text[], ${2}::text[], ${3}::text[])
-  AS s(account, account_id, name, owner)"""
+# The plan's account, if it is not churned now: looked up plan by plan, else all accounts might be read for a few plans.
+_NOW: Final = """CROSS JOIN LATERAL (
+    SELECT a.account_id, a.name, a.csm_id AS owner FROM account_state a
+    WHERE a.tenant = $1 AND a.account = {account} AND NOT a.churned OFFSET 0) s"""
+# Those that were not at T ({0}…: their keys, ids, names, owners).
+_THEN: Final = """shown AS (SELECT * FROM unnest(${0}::int[], ${1}::text[], ${2}::text[], ${3}::text[])
+  AS s(account, account_id, name, owner)), """
+_SHOWN_THEN: Final = "JOIN shown s ON s.account = {account}"
 _PLANNED: Final = (
     "SELECT DISTINCT {account} AS account FROM contact x {joins} WHERE x.tenant = $1 AND x.outcome = 'planned'"
 )
@@ -65,8 +68,9 @@ async def page(question: Question, chosen: Chosen, after: Place, size: int) -> t
 
 async def _fetch(question: Question, sql: str, asked: list[Any], accounts: list[list[Any]]) -> list[Any]:
     first = len(asked) + 1
-    shown = _THEN.format(*range(first, first + 4)) if accounts else _NOW
-    told = joined(sql.replace("{shown}", shown), accounts=question.terms.joined.accounts, persons=False)
+    then = _THEN.format(*range(first, first + 4)) if accounts else ""
+    told = sql.replace("{then}", then).replace("{shown}", _SHOWN_THEN if accounts else _NOW)
+    told = joined(told, accounts=question.terms.joined.accounts, persons=False)
     return await question.conn.fetch(told, *asked, *accounts)
 
 

@@ -23,7 +23,7 @@ OTHERS = (
     "/v1/contact-rate", "/v1/tiers", "/v1/load", "/v1/activity", "/v1/ingest/unassigned", "/v1/nps",
     "/v1/accounts/a01", "/v1/accounts/a01/health", "/v1/accounts/a01/timeline", "/v1/accounts/a01/usage",
     "/v1/accounts/a01/people", "/v1/accounts/a01/talking-points", "/v1/accounts?q=a01-69",
-    "/v1/accounts?q=a01-69&sort=name",
+    "/v1/accounts?q=a01-69&sort=name", "/v1/contacts/planned", "/v1/keep-list?csm=c1",
 )  # fmt: skip
 _MANY = {
     "account": "x.account + n * 100000", "account_id": "x.account_id || '-' || n",
