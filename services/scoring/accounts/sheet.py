@@ -20,17 +20,8 @@ Format = Annotated[Literal["json", "csv"], Query(description="`csv`: every match
 CSV: Final[dict[int | str, dict[str, Any]]] = {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}
 BOM: Final = "\ufeff"
 _MONEY: Final = ("acv",)  # text of ours that may begin with a minus
-_FORMULA: Final = (
-    "=",
-    "+",
-    "-",
-    "@",
-    "\t",
-    "\r",
-    "\n",
-    "\0",
-    *"＝＋－＠",
-)  # wide ones too: some spreadsheets read them alike
+# Wide signs too: some spreadsheets read them alike.
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\0", *"＝＋－＠")
 _CHUNK: Final = 2_000  # rows of a live list read at once
 
 
