@@ -4,6 +4,7 @@ On a door that is asked ten thousand times a second two timers a request would c
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable
 from typing import Any, TypeVar
 
@@ -56,3 +57,30 @@ class Patience:
         left = [due for task, due in self._waiting.items() if task not in self._late]
         if left:
             self._set(self._loop, min(left))
+
+
+class Deadlines:
+    """Ends futures that are not done in time, with TimeoutError: cheaper still, where all wait equally long."""
+
+    def __init__(self, seconds: float) -> None:
+        """`seconds`: how long each may take."""
+        self._seconds = seconds
+        self._waiting: deque[tuple[float, asyncio.Future[Any]]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, future: asyncio.Future[Any], loop: asyncio.AbstractEventLoop) -> None:
+        """Watches a future of this loop from now on."""
+        while self._waiting and self._waiting[0][1].done():
+            self._waiting.popleft()
+        due = loop.time() + self._seconds
+        self._waiting.append((due, future))
+        if self._timer is None:
+            self._timer = loop.call_at(due, self._look, loop)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = loop.time()
+        while self._waiting and (self._waiting[0][0] <= now or self._waiting[0][1].done()):
+            future = self._waiting.popleft()[1]
+            if not future.done():
+                future.set_exception(TimeoutError())
+        self._timer = loop.call_at(self._waiting[0][0], self._look, loop) if self._waiting else None

@@ -143,7 +143,7 @@ class Keyring:
         whose keys were never seen, cannot be asked."""
         held = self._opened.get(token) if token else None
         if held is not None and self._keys.known(held[0]) is held[1] and not held[1].expired(self._clock):
-            return held[1].principal  # the very entry that this key opened before is still believed
+            return held[1].principal  # the entry that this key has opened is still believed
         if token and self._tokens is not None and looks_like_one(token):
             return await self._bearer(await self._tokens.claimed(token))
         key = parse_key(token) if token else None
@@ -156,6 +156,10 @@ class Keyring:
             self._opened.clear()
         self._opened[str(token)] = (key.key_id, entry)
         return entry.principal
+
+    def knows(self, token: str) -> bool:
+        """Whether this has opened an entry before: it has a key's form. Says nothing of its being good still."""
+        return token in self._opened
 
     def forget(self, key_id: str) -> None:
         """Drops what is remembered of a key: it was made or revoked in this process."""

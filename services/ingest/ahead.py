@@ -7,8 +7,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from shared.errors import MethodNotAllowed, Refusal, problem_response, request_id_of
-from shared.http import ROUTE
+from shared.errors import REQUEST_ID, MethodNotAllowed, Refusal, problem_response, request_id_of
+from shared.http.middleware import BODY_LIMIT, ROUTE, Front, Limit, Swift
+from shared.http.passage import SECURITY
 
 CORS: Final = {
     "access-control-allow-origin": "*",
@@ -20,52 +21,60 @@ CORS: Final = {
 }
 _JSON: Final = (b"content-type", b"application/json")
 _READABLE: Final = ("access-control-allow-origin", "access-control-expose-headers", "cross-origin-resource-policy")
-_FOR_BROWSERS: Final = (_JSON, *((name.encode(), CORS[name].encode()) for name in _READABLE))
+_OPEN: Final = tuple((name.encode(), CORS[name].encode()) for name in _READABLE)
+_PLAIN: Final = (_JSON, *SECURITY)
+_FOR_BROWSERS: Final = (_JSON, *_OPEN, *(pair for pair in SECURITY if pair[0] not in dict(_OPEN)))
 Answer = Callable[[Scope, Receive], Awaitable[bytes]]
 """Reads a request and gives the body of a 200, JSON. Raises a Refusal."""
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class Ahead:
-    """Answers the doors itself and hands everything else to the application. The front stands before it."""
+    """Answers the doors itself and hands everything else to the application, through the front."""
 
-    def __init__(self, app: ASGIApp, doors: Mapping[str, Answer], tracking: Mapping[str, Answer]) -> None:
-        """`doors` by path; `tracking` too: these are for browsers of any origin."""
-        self._app, self._doors, self._tracking = app, doors, tracking
+    def __init__(
+        self, app: ASGIApp, doors: Mapping[str, Answer], tracking: Mapping[str, Answer], limit: Limit = BODY_LIMIT
+    ) -> None:
+        """`doors` by path; `tracking` too: these are for browsers of any origin. `limit` is the front's."""
+        self._app = app
+        self._tracking = frozenset(tracking)
+        self._doors = {path: Swift(make, _PLAIN, _problem) for path, make in doors.items()}
+        self._doors |= {path: Swift(make, _FOR_BROWSERS, refused) for path, make in tracking.items()}
+        self._front = Front(self._others, "ingest", limit, self._doors)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers one request. Raises Refusal: the front tells it."""
-        path = scope["path"] if scope["type"] == "http" else ""
-        if path in self._tracking:
-            await _tracked(self._tracking[path], scope, receive, send)
-        elif path in self._doors:
-            scope.setdefault(ROUTE, path)
-            if scope["method"] != "POST":
-                raise MethodNotAllowed(("POST",))
-            await _tell(send, await self._doors[path](scope, receive), (_JSON,))
+        """Answers one request."""
+        door = self._doors.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
+        if door is None or REQUEST_ID in scope or scope["query_string"]:
+            await self._front(scope, receive, send)
         else:
+            scope[ROUTE] = scope["path"]
+            await self._front.answer(scope, receive, send, door)
+
+    async def _others(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"] if scope["type"] == "http" else ""
+        door = self._doors.get(path)
+        if door is None:
             await self._app(scope, receive, send)
+            return
+        scope.setdefault(ROUTE, path)
+        if scope["method"] == "OPTIONS" and path in self._tracking:
+            await Response(status_code=204, headers=CORS)(scope, receive, send)
+        elif scope["method"] == "POST":
+            await _tell(door, scope, receive, send)
+        else:
+            raise MethodNotAllowed(("POST", "OPTIONS") if path in self._tracking else ("POST",))
 
 
-async def _tracked(answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:
-    scope.setdefault(ROUTE, scope["path"])
-    if scope["method"] == "OPTIONS":
-        await Response(status_code=204, headers=CORS)(scope, receive, send)
-        return
-    if scope["method"] != "POST":
-        raise MethodNotAllowed(("POST", "OPTIONS"))
+async def _tell(door: Swift, scope: Scope, receive: Receive, send: Send) -> None:
     try:
-        body = await answer(scope, receive)
+        body = await door.make(scope, receive)
     except Refusal as refusal:
-        await refused(refusal, scope)(scope, receive, send)
+        await door.refuse(refusal, scope)(scope, receive, send)
     else:
-        await _tell(send, body, _FOR_BROWSERS)
-
-
-async def _tell(send: Send, body: bytes, headers: tuple[tuple[bytes, bytes], ...]) -> None:
-    length = (b"content-length", b"%d" % len(body))
-    await send({"type": "http.response.start", "status": 200, "headers": [*headers, length]})
-    await send({"type": "http.response.body", "body": body})
+        length = (b"content-length", b"%d" % len(body))
+        await send({"type": "http.response.start", "status": 200, "headers": [*door.headers, length]})
+        await send({"type": "http.response.body", "body": body})
 
 
 def for_browsers(endpoint: Endpoint) -> Endpoint:
@@ -93,3 +102,7 @@ def refused(refusal: Refusal, scope: Scope) -> Response:
         response.headers["connection"] = "close"
     response.headers.update(CORS)
     return response
+
+
+def _problem(refusal: Refusal, scope: Scope) -> Response:
+    return problem_response(refusal, request_id_of(scope))

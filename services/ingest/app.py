@@ -22,7 +22,7 @@ from shared.bus.outbox import Relay
 from shared.clock import Clock
 from shared.errors import Unavailable, install_handlers
 from shared.http.health import OK, health_routes
-from shared.http.middleware import BODY_LIMIT, Front
+from shared.http.middleware import BODY_LIMIT
 from shared.postgres import Database
 from shared.service import Service
 from shared.shares import Shares
@@ -61,7 +61,7 @@ async def open_ingest(
     try:
         yield Service(
             "ingest",
-            Front(Ahead(app, doors, tracking), "ingest", _limit(settings), busy=(*doors, *tracking)),
+            Ahead(app, doors, tracking, _limit(settings)),
             (rejections.write, rejections.prune, *((Relay(bus, database.worker).run,) if log is not bus else ())),
             ready,
             {"publisher": publisher, "rejections": rejections, "paths": _paths(app) | {*doors, *tracking}},

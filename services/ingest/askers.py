@@ -23,7 +23,7 @@ class Askers:
     async def before_body(self, scope: Scope) -> "Knock":
         """Looks at the header. Raises Unauthorized for a key that nobody has, TooMany for an address without key."""
         token, basic = token_of(scope["headers"]), _is_basic(scope)
-        if token is not None and (basic or parse_key(token) is not None):
+        if token is not None and (basic or self._keyring.knows(token) or parse_key(token) is not None):
             return Knock(token, basic, await self._verified(scope, token))
         if basic:
             raise Unauthorized
@@ -56,7 +56,10 @@ class Askers:
 
 
 def _is_basic(scope: Scope) -> bool:
-    return any(name == b"authorization" and value[:6].lower() == b"basic " for name, value in scope["headers"])
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            return value[:6].lower() == b"basic "
+    return False
 
 
 _WINDOW: Final = 60

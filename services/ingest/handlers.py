@@ -27,6 +27,7 @@ MAX_ITEMS: Final = 1_000
 MAX_MESSAGES: Final = 2_500
 MAX_LINES: Final = 32 * 1024 * 1024  # bytes: one contact with 500 accounts becomes 500 facts
 _BREATH: Final = 100  # items judged before other requests get their turn
+_MANY: Final = 4  # from so many items on the way by columns is the shorter one
 
 # Items answered, by door and outcome; and why items were refused.
 ITEMS: Final = Counter("genki_ingest_items", "Items answered", ("door", "outcome"))
@@ -104,7 +105,7 @@ class Doors:
         take = taker(door, self._partitions, taken.lines)
 
         def judge(some: Sequence[bytes]) -> Sequence[str | Rejected]:
-            ids = take(some)
+            ids = take(some) if len(some) >= _MANY else None
             if ids is not None:
                 return ids
             if not taken.careful and too_deep(body, items.items):
@@ -136,7 +137,8 @@ class Doors:
 
         def judge(some: slice) -> Sequence[str | Rejected]:
             messages = call.messages[some]
-            return take(messages, call.raws[some]) or [
+            ids = take(messages, call.raws[some]) if len(messages) >= _MANY else None
+            return ids or [
                 taken.add(one if isinstance(one, Rejected) else admit_message(one, around, door)) for one in messages
             ]
 

@@ -10,7 +10,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from services.ingest.domain.verdict import Line
 from shared.bus import Bus, BusUnavailable, Outgoing, Place, cut
 from shared.errors import TooMany, Unavailable
-from shared.patience import Patience
+from shared.patience import Deadlines
 
 LINGER: Final = 0.003  # s; how long the first request of a group waits for company
 TIMEOUT: Final = 5.0  # s until a request is told that nothing is known
@@ -86,7 +86,8 @@ class Publisher:
         self._group: _Group | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._in_flight = 0
-        self._patience = Patience()
+        self._deadlines = Deadlines(timeout)
+        self._loop: asyncio.AbstractEventLoop | None = None
         IN_FLIGHT.set_function(lambda: self._in_flight)
         self._failing = False
         self._closing = False
@@ -113,10 +114,13 @@ class Publisher:
             return
         size = sum(sum(map(len, some)) + len(some) for some in lines.values())
         self._refuse_if_full(size)
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = self._loop.create_future()
         self._join(lines, received, size, done)
+        self._deadlines.add(done, self._loop)
         try:
-            await self._patience.wait(done, self._timeout)
+            await done
         except (TimeoutError, BusUnavailable):
             self._failing = True
             raise Unavailable("The log did not confirm in time; send again.", code="log_unavailable") from None

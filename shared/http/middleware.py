@@ -6,58 +6,41 @@ line and the headers; the inner ones keep their own body limit and turn their ow
 import os
 import re
 import time
-from collections.abc import Callable, Collection
-from functools import lru_cache
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Collection
+from itertools import count
+from typing import Final, NamedTuple
 from urllib.parse import quote, unquote
 
 import structlog
 from starlette.applications import Starlette
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shared import metrics
-from shared.errors import (
-    REQUEST_ID,
-    TOLD,
-    Fault,
-    Invalid,
-    NotFound,
-    Refusal,
-    TooLarge,
-    Unexpected,
-    install_handlers,
-    problem_response,
-    refusal_of,
-)
-from shared.patience import Patience
+from shared.errors import REQUEST_ID, Refusal, install_handlers
+from shared.http.passage import ROUTE, Passage, route_of
 from shared.tenancy import PRINCIPAL
 
-ROUTE: Final = "genki.route"  # the scope key of a route's template, where the router cannot know it
 BODY_LIMIT: Final = 5_000_000  # bytes as received; ingest counts again after unpacking
-BODY_SECONDS: Final = 30.0  # a client may be silent this long in the middle of its body
 SLOW_SECONDS: Final = 1.0  # a busy route's good answer that took longer is told
 SLASH: Final = "\ufdd0"  # stands in `scope["path"]` for a %2F inside one segment
+_PROCESS: Final = os.urandom(8).hex()  # begins the ids of this process's requests
+_numbers: Final = count()
 _QUIET: Final = frozenset(("/healthz", "/readyz", "/metrics"))
 _ID: Final = re.compile(rb"[0-9A-Za-z_-]{8,64}")
-_SECURITY: Final = (
-    (b"x-content-type-options", b"nosniff"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"cache-control", b"no-store"),
-    (b"x-frame-options", b"DENY"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-)
 _log = structlog.get_logger("genki.http")
-_patience: Final = Patience()
+__all__ = ["BODY_LIMIT", "ROUTE", "SLASH", "Front", "IdConvertor", "Swift", "front", "route_of"]
 Limit = int | Callable[[Scope], int]
 
 
-class SlowBody(Refusal):
-    """The body did not arrive in time."""
+class Swift(NamedTuple):
+    """A busy route: its good answer is a 200 with these headers and the body that `make` gives, or a Refusal."""
 
-    status = 408
+    make: Callable[[Scope, Receive], Awaitable[bytes]]
+    headers: tuple[tuple[bytes, bytes], ...]
+    refuse: Callable[[Refusal, Scope], Response]
 
 
 class Front:
@@ -83,13 +66,13 @@ class Front:
             scope[REQUEST_ID] = _request_id(scope)
             _keep_slashes(scope)
         limit = self._limit if isinstance(self._limit, int) else self._limit(scope)
-        passage = _Passage(scope, receive, send, limit, outer=outer)
+        passage = Passage(scope, receive, send, limit, outer=outer)
         if outer:
             await self._watched(passage)
         else:
             await passage.run(self._app)
 
-    async def _watched(self, passage: "_Passage") -> None:
+    async def _watched(self, passage: "Passage") -> None:
         begin = time.perf_counter()
         self._open += 1
         try:
@@ -98,10 +81,43 @@ class Front:
             self._open -= 1
             self._tell(passage, time.perf_counter() - begin)
 
-    def _tell(self, passage: "_Passage", seconds: float) -> None:
-        scope, route = passage.scope, route_of(passage.scope)
-        metrics.observe_request(self._service, scope["method"], route, passage.status, seconds)
-        if route in self._busy and seconds < SLOW_SECONDS and 200 <= passage.status < 300:
+    async def answer(self, scope: Scope, receive: Receive, send: Send, door: Swift) -> None:
+        """As a call, for a route that is asked by the thousand: in one breath, as layers cost more than its work. How
+        slow a body may be is the guard's to say here."""
+        begin, status = time.perf_counter(), 0
+        request_id = scope[REQUEST_ID] = _request_id(scope)
+        self._open += 1
+        try:
+            body = await door.make(scope, receive)
+            status = 200
+            told = [
+                *door.headers,
+                (b"content-length", b"%d" % len(body)),
+                (b"x-request-id", request_id.encode("ascii")),
+            ]
+            await send({"type": "http.response.start", "status": 200, "headers": told})
+            await send({"type": "http.response.body", "body": body})
+        except ClientDisconnect:
+            status = status or 499
+        except Exception as error:  # noqa: BLE001 as in a passage
+            passage = Passage(scope, receive, send, BODY_LIMIT, outer=True)
+            passage.status = status
+            if isinstance(error, Refusal) and not status:
+                await door.refuse(error, scope)(scope, receive, passage.send)
+            else:
+                await passage.fail(error)
+            status = passage.status
+        finally:
+            self._open -= 1
+            self._note(scope, status, time.perf_counter() - begin)
+
+    def _tell(self, passage: "Passage", seconds: float) -> None:
+        self._note(passage.scope, passage.status, seconds, passage.bytes_in)
+
+    def _note(self, scope: Scope, status: int, seconds: float, bytes_in: int | None = None) -> None:
+        route = route_of(scope)
+        metrics.observe_request(self._service, scope["method"], route, status, seconds)
+        if route in self._busy and seconds < SLOW_SECONDS and 200 <= status < 300:
             return
         write = _log.debug if route in _QUIET else _log.info
         asker = scope.get(PRINCIPAL)
@@ -110,9 +126,9 @@ class Front:
             service=self._service,
             method=scope["method"],
             route=route,
-            status=passage.status,
+            status=status,
             ms=round(seconds * 1000, 2),
-            bytes_in=passage.bytes_in,
+            bytes_in=bytes_in,
             tenant=None if asker is None else asker.tenant,
             request_id=scope[REQUEST_ID],
         )
@@ -122,16 +138,6 @@ def front(app: Starlette, service: str, limit: Limit = BODY_LIMIT) -> None:
     """Puts the front and the problem handlers on an application; call it once, before it serves."""
     install_handlers(app)
     app.add_middleware(Front, service=service, limit=limit)
-
-
-def route_of(scope: Scope) -> str:
-    """The template of the route that took the request, `(none)` when none did."""
-    told = scope.get(ROUTE)
-    if told is not None:
-        return told
-    inner = scope.get("fastapi", {}).get("effective_route_context") or scope.get("route")
-    known = getattr(inner, "path_format", None) or getattr(inner, "path", None)
-    return known or (_rebuilt(scope) if "endpoint" in scope else "(none)")
 
 
 class IdConvertor(Convertor[str]):
@@ -156,145 +162,11 @@ def _keep_slashes(scope: Scope) -> None:
         scope["path"] = "/".join(unquote(part).replace("/", SLASH) for part in parts)
 
 
-def _rebuilt(scope: Scope) -> str:
-    # FastAPI names no route for the plain Starlette routes it holds: put the parameters' names back into the path.
-    names: dict[str, str] = {str(value): f"{{{name}}}" for name, value in scope.get("path_params", {}).items()}
-    parts: list[str] = scope["path"].split("/")
-    return "/".join(names.get(part, part) for part in parts)
-
-
 register_url_convertor("id", IdConvertor())  # before any route is compiled: Starlette reads it when a route is made
-
-
-class _Passage:
-    """One request on its way through one front."""
-
-    __slots__ = (
-        "_complete",
-        "_limit",
-        "_muted",
-        "_open",
-        "_outer",
-        "_receive",
-        "_refusal",
-        "_send",
-        "bytes_in",
-        "scope",
-        "status",
-    )
-
-    def __init__(self, scope: Scope, receive: Receive, send: Send, limit: int, *, outer: bool) -> None:
-        self.scope, self._receive, self._send = scope, receive, send
-        self._limit, self._outer = limit, outer
-        self._open = True  # the body has not ended
-        self._complete = False  # the answer has ended
-        self._muted = False  # a refusal took the place of the application's answer
-        self._refusal: Refusal | None = None
-        self.bytes_in = 0
-        self.status = 0
-
-    async def run(self, app: ASGIApp) -> None:
-        """Calls the application; its failures become problems as long as nothing was sent."""
-        try:
-            if self._outer:
-                _refuse_nul(self.scope)
-            await app(self.scope, self.receive, self.send)
-        except ClientDisconnect:
-            self.status = self.status or 499
-        except Exception as error:  # noqa: BLE001 the last place where a failure can still become an answer
-            await self._fail(error)
-
-    async def receive(self) -> Message:
-        """The next message, its bytes counted; a body that grows too large or stalls is refused."""
-        if not self._open:
-            return await self._receive()
-        if not self.bytes_in and _declared(self.scope) > self._limit:  # only now: the key is looked at before the body
-            self._refusal = TooLarge()
-            raise self._refusal
-        try:
-            message = await _patience.wait(self._receive(), BODY_SECONDS)
-        except TimeoutError:
-            self._refusal = SlowBody()
-            raise self._refusal from None
-        if message["type"] == "http.request":
-            self.bytes_in += len(message.get("body", b""))
-            self._open = message.get("more_body", False)
-            if self.bytes_in > self._limit:
-                self._refusal = TooLarge()
-                raise self._refusal
-        else:
-            self._open = False
-        return message
-
-    async def send(self, message: Message) -> None:
-        """Passes the answer on. A framework turns a refusal raised inside `receive` into a 400: here it comes back."""
-        if message["type"] == "http.response.start":
-            if self._refusal is not None:
-                await self._refuse(self._refusal)
-                return
-            self.status = message["status"]
-            if self._outer:
-                message = {**message, "headers": _with_headers(message, self.scope[REQUEST_ID])}
-        if not self._muted:
-            await self._send(message)
-            self._complete = message["type"] == "http.response.body" and not message.get("more_body", False)
-
-    async def _fail(self, error: Exception) -> None:
-        if self._complete:  # answered in full (Starlette raises again what it has told): nothing to cut off
-            if TOLD not in self.scope:
-                _log.error("failed_after_answer", request_id=self.scope[REQUEST_ID], exc_info=error)
-            return
-        refusal = self._refusal or refusal_of(error)
-        if self.status or isinstance(refusal, Unexpected):
-            if self.status and not self._outer:
-                raise error  # the outermost front tells it, the server cuts the answer off
-            _log.error("request_failed", request_id=self.scope[REQUEST_ID], route=route_of(self.scope), exc_info=error)
-        if self.status:
-            raise error
-        await self._refuse(refusal)
-
-    async def _refuse(self, refusal: Refusal) -> None:
-        self._refusal = None
-        response = problem_response(refusal, self.scope[REQUEST_ID])
-        if isinstance(refusal, SlowBody):  # after TooLarge uvicorn discards the rest: a reset would swallow the answer
-            response.headers["connection"] = "close"
-        await response(self.scope, self._receive, self.send)
-        self._muted = True
-
-
-def _refuse_nul(scope: Scope) -> None:
-    """No id holds NUL, and PostgreSQL takes none: such an address is nobody's, such a question is refused."""
-    if "\0" in scope["path"]:
-        raise NotFound
-    if b"%00" in scope.get("query_string", b""):
-        raise Invalid(errors=[Fault("/query", "nul", "Should hold no NUL.")])
-
-
-def _with_headers(message: Message, request_id: str) -> list[Any]:
-    headers = list(message.get("headers", ()))
-    missing, has_id = _missing(tuple([name for name, _ in headers]))
-    headers += missing
-    if not has_id:
-        headers.append((b"x-request-id", request_id.encode("ascii")))
-    return headers
-
-
-@lru_cache(maxsize=256)
-def _missing(names: tuple[bytes, ...]) -> tuple[tuple[tuple[bytes, bytes], ...], bool]:
-    """The security headers that are not among these, and whether the id is."""
-    told = {name.lower() for name in names}
-    return tuple(pair for pair in _SECURITY if pair[0] not in told), b"x-request-id" in told
 
 
 def _request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _ID.fullmatch(value):
             return value.decode("ascii")
-    return os.urandom(16).hex()
-
-
-def _declared(scope: Scope) -> int:
-    for name, value in scope["headers"]:
-        if name == b"content-length":
-            return int(value[:18]) if value.isdigit() else 0
-    return 0
+    return f"{_PROCESS}{next(_numbers):016x}"

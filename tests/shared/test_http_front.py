@@ -186,7 +186,7 @@ async def test_of_two_fronts_in_one_process_the_outer_speaks_once(client: httpx2
 
 
 async def test_a_silent_body_is_refused_after_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.http.middleware.BODY_SECONDS", 0.05)
+    monkeypatch.setattr("shared.http.passage.BODY_SECONDS", 0.05)
     sent: list[dict[str, Any]] = []
     scope = {
         "type": "http",
