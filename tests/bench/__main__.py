@@ -13,8 +13,9 @@ from tests.bench.ingest import ingest
 from tests.bench.midnight import midnight
 from tests.bench.reads import reads
 from tests.bench.table import Row, keep, say, show
+from tests.bench.tracking import tracking
 
-NAMES = ("ingest", "fold", "midnight", "reads", "freshness")
+NAMES = ("ingest", "tracking", "fold", "midnight", "reads", "freshness")
 NIGHTS = 3  # days that midnight is measured at
 
 
@@ -36,6 +37,8 @@ def main() -> None:
 def _rows(name: str, house: House, asked: argparse.Namespace) -> list[Row]:
     if name == "ingest":
         return ingest(house, asked.rounds, asked.seconds)
+    if name == "tracking":
+        return tracking(house, asked.rounds, asked.seconds)
     if name == "fold":
         return fold(house, asked.rounds, Told(asked.facts, asked.known, asked.accounts, asked.many))
     if name == "midnight":

@@ -1,6 +1,6 @@
 """A load client of its own process: raw HTTP/1.1 on kept-alive connections, bounded in time; counts to stdout as JSON.
 
-Spec: `{"kind": "events"|"get", "url", "token", "connections", "seconds", "facts", "paths", "seed"}`.
+Spec: `{"kind": "events"|"track"|"get", "url", "token", "connections", "seconds", "facts", "paths", "seed"}`.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import uvloop
 
-from tests.bench import made
+from tests.bench import made, tracks
 
 Request = Callable[[], bytes]
 
@@ -93,6 +93,10 @@ def requests(spec: dict[str, Any]) -> Request:
     if spec["kind"] == "events":
         bodies = made.bodies(spec["seed"], spec["facts"])
         sent = f"POST {spec.get('path', '/v1/events')} HTTP/1.1\r\n{head}Content-Type: application/json\r\n"
+        return lambda: _with_body(sent, next(bodies))
+    if spec["kind"] == "track":
+        bodies = tracks.batches(spec["seed"], spec["facts"])
+        sent = f"POST {'/v1/track' if spec['facts'] == 1 else '/v1/batch'} HTTP/1.1\r\n{head}"
         return lambda: _with_body(sent, next(bodies))
     asked = [f"GET {path} HTTP/1.1\r\n{head}\r\n".encode() for path in spec["paths"]]
     number = iter(range(10**12))
