@@ -45,7 +45,7 @@ def ingest(house: House, rounds: int, seconds: float) -> list[Row]:
         compared("ingest 100 ÷ bare producer", mine, batches[1], f"{door.told(BATCH)}; {bare.told()}"),
         compared("ingest 100 ÷ split only", mine, batches[2], "split: raw ASGI, msgspec.Raw, packed; nothing checked"),
         compared("ingest 100 ÷ naive route", mine, batches[3], "naive: FastAPI, pydantic, send_and_wait a fact"),
-        compared("ingest single ÷ naive route", *single, door.told(1)),
+        compared("ingest single ÷ naive route", single[0], single[1], door.told(1)),
     ]
 
 

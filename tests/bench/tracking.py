@@ -24,6 +24,6 @@ def tracking(house: House, rounds: int, seconds: float) -> list[Row]:
     single = door.rounds([ours, quick], 1, rounds, seconds)
     told = "beside Starlette + msgspec, one Kafka record a request, no key check, no answers per call"
     return [
-        compared("tracking 100 ÷ Starlette", *batches, f"{door.told(BATCH)}; {told}"),
-        compared("tracking single ÷ Starlette", *single, door.told(1)),
+        compared("tracking 100 ÷ Starlette", batches[0], batches[1], f"{door.told(BATCH)}; {told}"),
+        compared("tracking single ÷ Starlette", single[0], single[1], door.told(1)),
     ]
