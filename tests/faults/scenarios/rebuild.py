@@ -14,7 +14,7 @@ from tests.faults.stage import Stage
 from tests.journeys.running import ROOT
 
 WHEN: Final = datetime(2026, 3, 4, 5, 6, 7, 891_234, tzinfo=UTC)
-_NEXT: Final = "SELECT max(tenant) + 1 AS next FROM access.tenant"
+_NEXT: Final = "SELECT coalesce(max(tenant), 0) + 1 AS next FROM access.tenant"
 _LAST: Final = "SELECT max(last_at) AS at FROM scoring_state.usage WHERE tenant = $1"
 
 
@@ -36,10 +36,9 @@ async def letters(stage: Stage) -> None:
     when it happened."""
     ground = stage.ground
     number = (await ground.ask(_NEXT))[0]["next"]
-    at = int(WHEN.timestamp() * 1e6)
-    fact = facts.Usage(
-        tenant=number, id="early", received=at, hash=1, at=at, person_id="ada", event="e", account_id="a", count=3
-    )
+    received, at = int(datetime.now(UTC).timestamp() * 1e6), int(WHEN.timestamp() * 1e6)
+    told = {"id": "early", "at": at, "person_id": "ada", "event": "e", "account_id": "a", "count": 3}
+    fact = facts.Usage(tenant=number, received=received, hash=1, **told)
     before = len(await ground.letters())
     await ground.put(facts.USAGE_TOPIC, facts.partition(number, "ada", PARTITIONS), [facts.encode(fact)])
     await ground.drained()
