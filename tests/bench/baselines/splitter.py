@@ -4,9 +4,9 @@ Arguments: bootstrap, partitions. No key, no check of an item, no id, no answer 
 """
 
 import sys
-from typing import Any
 
 import msgspec
+from starlette.types import Receive, Scope, Send
 
 from tests.bench.baselines.packer import Packer, producer_of
 from tests.bench.baselines.server import serve
@@ -22,7 +22,7 @@ class Splitter:
         self._bootstrap, self._partitions = bootstrap, partitions
         self._packer: Packer | None = None
 
-    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """`POST` anything: an array of items."""
         if scope["type"] == "lifespan":
             await self._live(receive, send)
@@ -41,7 +41,7 @@ class Splitter:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    async def _live(self, receive: Any, send: Any) -> None:
+    async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
         producer = producer_of(self._bootstrap)
         await producer.start()
