@@ -15,7 +15,6 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from asyncpg.pgproto.pgproto import UUID
 
-from services.ingest.domain.verdict import Line as DoorLine
 from services.ingest.publisher import Publisher
 from services.scoring import fold
 from services.scoring.batch import Batch, Line
@@ -112,19 +111,19 @@ def no_dedupe() -> None:
 
 def answer_first() -> None:
     """200 as soon as the facts are in memory."""
-    publish = Publisher.publish
+    put = Publisher.put
 
-    async def soon(self: Publisher, lines: Sequence[DoorLine], received: int) -> None:
+    async def soon(self: Publisher, lines: Mapping[Place, list[bytes]], received: int) -> None:
         async def later() -> None:
             await asyncio.sleep(LATE)
             with suppress(Refusal):
-                await publish(self, lines, received)
+                await put(self, lines, received)
 
         task = asyncio.create_task(later())
         _background.add(task)
         task.add_done_callback(_background.discard)
 
-    _put(Publisher, publish=soon)
+    _put(Publisher, put=soon)
 
 
 def _put(where: Any, **others: Any) -> None:
