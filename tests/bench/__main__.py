@@ -12,10 +12,11 @@ from tests.bench.house import House, open_house
 from tests.bench.ingest import ingest
 from tests.bench.midnight import midnight
 from tests.bench.reads import reads
+from tests.bench.scaling import scaling
 from tests.bench.table import Row, keep, say, show
 from tests.bench.tracking import tracking
 
-NAMES = ("ingest", "tracking", "fold", "midnight", "reads", "freshness")
+NAMES = ("ingest", "tracking", "fold", "midnight", "reads", "freshness", "scaling")
 NIGHTS = 3  # days that midnight is measured at
 
 
@@ -47,6 +48,8 @@ def _rows(name: str, house: House, asked: argparse.Namespace) -> list[Row]:
         return reads(house, asked.rounds, asked.seconds, asked.book)
     if name == "freshness":
         return [row for rate in asked.rate for row in freshness(house, rate, asked.fresh_seconds, asked.log)]
+    if name == "scaling":
+        return scaling(house, min(asked.rounds, 3), asked.facts, asked.accounts)
     raise SystemExit(f"no row is called {name}; there are {', '.join(NAMES)}")
 
 
