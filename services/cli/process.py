@@ -146,8 +146,10 @@ async def _live(
     urls = [_url(plan.host, bound) for bound in sockets.values()]
     after = asyncio.create_task(_after_ready(plan, urls, settings, stop))
     stopping = asyncio.create_task(stop.wait())
+    quit_unasked: list[asyncio.Task[None]] = []
     try:
         await asyncio.wait([*serving, *workers, stopping], return_when=asyncio.FIRST_COMPLETED)
+        quit_unasked += [task for task in workers if task.done() and not stop.is_set()]
     finally:
         stop.set()
         await _end([after], cancel=True)
@@ -162,6 +164,8 @@ async def _live(
             (plan.where.data / "url").unlink()
     if failed:
         raise Refused(f"a worker of {failed[0].get_name()} gave up: {failed[0].exception()!r}")
+    if quit_unasked:
+        raise Refused(f"a worker of {quit_unasked[0].get_name()} ended without being asked to")
 
 
 async def _work(work: Worker) -> None:

@@ -59,9 +59,8 @@ def grown(house: House, accounts: int, usage: int = USAGE) -> Base:
 
 async def _tell(base: Base, usage: int) -> None:
     tenant = base.tenant.tenant
-    told = [*made.usage(tenant, 3, usage, TOLD, days=40, even=True)]
-    told += made.book(tenant, TOLD, told[0].received)
-    async with held_back(base, records(told)) as conn:
+    used = [*made.usage(tenant, 3, usage, TOLD, days=40, even=True)]
+    async with held_back(base, records([*used, *made.book(tenant, TOLD, used[0].received)])) as conn:
         await conn.execute("COMMIT")
         await drained(conn, assessed=True)
 
@@ -72,7 +71,7 @@ async def _copy(base: Base, copies: int) -> None:
     await conn.execute("SET synchronous_commit = off; SET work_mem = '256MB'")
     await conn.execute(_KEYS.format(**filled), timeout=900)
     for table, others in _COPIED.items():
-        columns = [row[0] for row in await conn.fetch(_COLUMNS, table)]
+        columns = [str(row[0]) for row in await conn.fetch(_COLUMNS, table)]
         values = ", ".join(others.get(column, column) for column in columns).format(**filled)
         await conn.execute(
             f"INSERT INTO {table} ({', '.join(columns)}) SELECT {values} FROM {table}, generate_series(1, {copies}) i",

@@ -68,7 +68,7 @@ async def _watch(stand: Ground, ended: asyncio.Event) -> list[Seen]:
             async with asyncio.timeout(20):
                 backends = (await stand.ask(_BACKENDS))[0][0]
                 processes = {name: one for name in NAMES if (one := _memory(stand, name)) is not None}
-                found.append(Seen(time.monotonic() - began, processes, backends, await stand.lag()))
+                found.append(Seen(time.monotonic() - began, processes, backends, sum((await stand.waiting()).values())))
         with suppress(TimeoutError):
             await asyncio.wait_for(ended.wait(), LOOK_EVERY)
     return found
