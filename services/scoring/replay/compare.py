@@ -20,6 +20,8 @@ _TOTALS: Final = "accounts, acv, eligible, covered, in_use, contacted, scored, s
 _ONLY: Final = {
     # A total that was counted down to nothing says the same as one that never was.
     "counter": f"WHERE ({_TOTALS}) <> (0, 0, 0, 0, 0, 0, 0, 0)",
+    # A tenant of which nothing was told yet has a row only once its job ran.
+    "first_facts": "WHERE usage_day IS NOT NULL OR contact_at IS NOT NULL",
     # An override that was ended early leaves behind when it would have ended.
     "due": """WHERE NOT EXISTS (SELECT 1 FROM scoring.health_override o WHERE t.kind = 'account'
               AND o.tenant = t.tenant AND o.account::text = t.key AND o.expires_at = t.at)""",
