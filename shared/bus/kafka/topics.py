@@ -35,7 +35,7 @@ async def create_topics(bootstrap: str, topics: Sequence[str], partitions: int) 
     Raises BusBroken when one that exists has another number of partitions, BusUnavailable when Kafka does not answer.
     """
     async with _admin(bootstrap) as admin:
-        brokers = len((await admin.describe_cluster())["brokers"])
+        brokers = await _brokers(admin)
         answer: Any = await admin.create_topics([_topic(name, partitions, brokers) for name in topics])
         for name, code, *rest in answer.topic_errors:
             if code not in (0, _TOPIC_EXISTS):
@@ -69,6 +69,15 @@ async def _admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
     finally:
         with suppress(TimeoutError, KafkaError):
             await asyncio.wait_for(admin.close(), 3)
+
+
+async def _brokers(admin: AIOKafkaAdminClient) -> int:
+    """How many brokers there are, at least one: a broker that has only just come back answers before it is listed."""
+    while True:
+        listed = len((await admin.describe_cluster())["brokers"])
+        if listed:
+            return listed
+        await asyncio.sleep(0.1)
 
 
 def _topic(name: str, partitions: int, brokers: int) -> NewTopic:
