@@ -77,6 +77,8 @@ def play(scenario: Scenario, ready: Ground, seed: int, times: float = 1.0, *, sh
     """One scenario; what it raises is its reason to be red."""
     row = Row(scenario.check, scenario.name)
     stage = Stage(ready, random.Random(f"{seed} {scenario.name}"), row, times, short)
+    if ready.slowness > 1:
+        stage.note(f"a slow machine: limits × {ready.slowness:.1f}")
     began = time.monotonic()
     try:
         asyncio.run(scenario.play(stage))

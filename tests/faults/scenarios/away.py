@@ -13,7 +13,7 @@ from tests.faults.ground import Ground
 from tests.faults.scenarios.words import deliver, used
 from tests.faults.stage import Stage
 
-DETOUR_SECONDS: Final = 5.0  # two of waiting; five are what a request gets at most
+DETOUR_SECONDS: Final = 3.5  # two of waiting, and what a request takes
 GROWTH: Final = 96 * 1024**2  # bytes that a service may grow by while the broker is away
 
 
