@@ -44,6 +44,7 @@ _TRANSIENT: Final = (
     asyncpg.InsufficientResourcesError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     TimeoutError,
     OSError,
 )
