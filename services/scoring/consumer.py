@@ -13,7 +13,7 @@ from services.scoring.dead.letters import letter
 from services.scoring.erasure import store as erasures
 from services.scoring.erasure.lines import scrub
 from services.scoring.erasure.rules import Erased
-from services.scoring.gather import Resolved, Wanted
+from services.scoring.gather import Wanted
 from services.scoring.keys import Keys
 from services.scoring.tenants import Tenants
 from shared import facts
@@ -44,7 +44,6 @@ _TRANSIENT: Final = (
     asyncpg.InsufficientResourcesError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
     TimeoutError,
     OSError,
 )
@@ -193,15 +192,8 @@ class FoldLoop:
 
     async def _apply(self, batch: Batch) -> None:
         scrub(batch, self._erased)
-        wanted = Wanted()
-        for line in batch.lines:
-            wanted.add(line.fact)
-        resolved = Resolved(
-            await self._keys.accounts.of(wanted.accounts),
-            await self._keys.persons.of(wanted.persons),
-            await self._keys.features.of(wanted.features),
-            self._tenants.terms,
-        )
+        wanted = Wanted.of(batch.lines)
+        resolved = await self._keys.resolve(wanted, self._tenants.terms)
         tenants = sorted({line.fact.tenant for line in batch.lines})
         # A power cut that loses this commit loses the positions with it: the log gives the same records again.
         try:

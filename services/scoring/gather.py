@@ -85,6 +85,14 @@ class Wanted:
         self.persons: set[tuple[int, str]] = set()
         self.features: set[tuple[int, str]] = set()
 
+    @classmethod
+    def of(cls, lines: Iterable[Line]) -> "Wanted":
+        """What these lines name."""
+        found = cls()
+        for line in lines:
+            found.add(line.fact)
+        return found
+
     def add(self, fact: facts.AnyFact) -> None:
         """Notes what one fact names."""
         tenant = fact.tenant

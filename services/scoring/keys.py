@@ -1,10 +1,11 @@
 """Text ids ↔ integer surrogate keys, filled in short transactions of their own before a batch."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import asyncpg
 
+from services.scoring.gather import Resolved, TenantTerms, Wanted
 from shared.postgres import tenant_transaction
 
 Id = tuple[int, str]  # tenant, text id
@@ -56,3 +57,12 @@ class Keys:
         self.accounts = KeyMap(pool, "scoring.account_key", "account_id", "account")
         self.persons = KeyMap(pool, "scoring.person_key", "person_id", "person")
         self.features = KeyMap(pool, "scoring.feature_key", "event", "feature")
+
+    async def resolve(self, wanted: Wanted, terms: Mapping[int, TenantTerms]) -> Resolved:
+        """Everything that a batch names by its key, made if new; `terms` by tenant."""
+        return Resolved(
+            await self.accounts.of(wanted.accounts),
+            await self.persons.of(wanted.persons),
+            await self.features.of(wanted.features),
+            terms,
+        )

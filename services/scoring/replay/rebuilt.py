@@ -15,7 +15,7 @@ from services.scoring.batch import Batch, read_record
 from services.scoring.erasure.lines import scrub
 from services.scoring.erasure.rules import Erased
 from services.scoring.erasure.store import read_list
-from services.scoring.gather import Resolved, Wanted
+from services.scoring.gather import Wanted
 from services.scoring.keys import Keys
 from services.scoring.replay.archive import ArchiveReader, Unreadable
 from services.scoring.schema import state_statements
@@ -143,15 +143,7 @@ class Rebuilt:
         return batch
 
     async def _apply(self, batch: Batch) -> None:
-        wanted = Wanted()
-        for line in batch.lines:
-            wanted.add(line.fact)
-        known = Resolved(
-            await self._keys.accounts.of(wanted.accounts),
-            await self._keys.persons.of(wanted.persons),
-            await self._keys.features.of(wanted.features),
-            self._tenants.terms,
-        )
+        known = await self._keys.resolve(Wanted.of(batch.lines), self._tenants.terms)
         tenants = sorted({line.fact.tenant for line in batch.lines})
         async with tenant_transaction(self.database.worker, *tenants, durable=False) as conn:
             self.applied += await fold.rebuild(conn, batch.lines, known)
