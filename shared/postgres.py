@@ -15,6 +15,9 @@ APP_ROLE: Final = "genki_app"
 WORKER_ROLE: Final = "genki_worker"
 REQUEST_SECONDS: Final = 15  # for one statement of a request: a server that fell silent is told from a slow one
 WORK_SECONDS: Final = 60  # for one of the workers
+IDLE_SECONDS: Final = 30  # of a transaction that asks nothing: a frozen process may not hold what others wait for
+# A machine that is gone without a word is noticed after this many seconds, and its locks fall.
+_KEEPALIVE: Final = {"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3"}
 Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 _LOST: Final = (
     OSError,
@@ -22,6 +25,9 @@ _LOST: Final = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # a connection that falls in the middle of a COPY
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.IdleSessionTimeoutError,
+    asyncpg.QueryCanceledError,
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
@@ -82,7 +88,12 @@ async def open_database(settings: DatabaseSettings) -> Database:
         "reset": _leave_as_it_is,
         "command_timeout": REQUEST_SECONDS,
         "max_inactive_connection_lifetime": 300,
-        "server_settings": {"search_path": settings.state, "application_name": "genki"},
+        "server_settings": {
+            "search_path": settings.state,
+            "application_name": "genki",
+            "idle_in_transaction_session_timeout": f"{IDLE_SECONDS}s",
+            **_KEEPALIVE,
+        },
     }
     app_url = role_url(settings.url, APP_ROLE, settings.app_password)
     worker_url = role_url(settings.url, WORKER_ROLE, settings.worker_password)
@@ -161,10 +172,14 @@ def _away() -> Unavailable:
     return Unavailable("The database does not answer.")
 
 
+# A process frozen in the middle of a COPY is not idle to the server: the statement's own time ends its transaction.
+_UNHURRIED: Final = f"; SET LOCAL synchronous_commit = off; SET LOCAL statement_timeout = '{WORK_SECONDS}s'"
+
+
 async def begin(conn: Connection, tenants: tuple[int, ...] | list[int], *, durable: bool = True) -> None:
     """Opens a transaction and sets the tenants in one simple statement (integers only, so no quoting is needed)."""
     listed = ",".join(str(int(tenant)) for tenant in tenants)
-    unhurried = "" if durable else "; SET LOCAL synchronous_commit = off"
+    unhurried = "" if durable else _UNHURRIED
     await conn.execute(f"BEGIN; SET LOCAL app.tenants = '{listed}'{unhurried}")
 
 

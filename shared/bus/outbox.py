@@ -16,7 +16,7 @@ from shared.bus import Bus, BusUnavailable, Outgoing, Place, cut
 from shared.bus.postgres import PostgresBus, append
 from shared.clock import from_micros, to_micros
 from shared.errors import Unavailable
-from shared.postgres import Connection, connection
+from shared.postgres import IDLE_SECONDS, Connection, connection
 
 PAUSE: Final = 0.1  # seconds between looks at an empty outbox
 BACKOFF: Final = 1.0  # seconds after the log or the database did not answer
@@ -130,7 +130,9 @@ class Relay:
 async def _lock(conn: Connection) -> bool:
     """Whether the lock is ours. Who cannot tell ends the connection: in its pool it would hold the lock for good."""
     try:
-        return bool(await conn.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK))
+        taken = bool(await conn.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK))
+        await conn.execute(f"SET idle_session_timeout = '{IDLE_SECONDS if taken else 0}s'")
+        return taken
     except BaseException:
         conn.terminate()
         raise
@@ -139,7 +141,8 @@ async def _lock(conn: Connection) -> bool:
 async def _unlock(conn: Connection) -> None:
     """The connection goes back to its pool without the lock, or not at all."""
     try:
-        await conn.execute("SELECT pg_advisory_unlock($1)", _LOCK, timeout=2)  # a process that ends has not long
+        # A process that ends has not long.
+        await conn.execute(f"SELECT pg_advisory_unlock({_LOCK}); SET idle_session_timeout = 0", timeout=2)
     except BaseException:
         conn.terminate()
         raise

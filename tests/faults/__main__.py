@@ -81,6 +81,7 @@ def play(scenario: Scenario, ready: Ground, seed: int, times: float = 1.0, *, sh
         stage.note(f"a slow machine: limits × {ready.slowness:.1f}")
     began = time.monotonic()
     try:
+        ready.wait_ready()  # a service that the last scenario started anew
         asyncio.run(scenario.play(stage))
         row.green = True
     except Exception as problem:  # noqa: BLE001 whatever it was, the others are still to be played

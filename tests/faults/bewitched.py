@@ -2,6 +2,7 @@
 own; a spell makes one process die at a named point, work slowly, go deaf at a signal, or follow a clock of its own.
 
 `die:POINT:N` SIGKILL at the N-th passing of after_fetch, before_commit, after_commit or between (fold and assessment)
+`freeze:POINT:N` SIGSTOP there
 `slow:SECONDS:N` the first N folds take so long; `polls:MS` the longest time between two polls of Kafka
 `deaf:PART` at SIGUSR1 the consumer's `fetcher` or `coordinator` task is cancelled
 `clock:FILE` the process's clock is off by the seconds that the file holds
@@ -27,25 +28,34 @@ _folded = {"here": False, "ever": False}  # a fold has been written in this tran
 
 
 class Fate:
-    """Counts passings of one point and ends the process at the last."""
+    """Counts passings of one point and sends the process a signal at the last."""
 
-    def __init__(self, point: str, count: str) -> None:
+    def __init__(self, point: str, count: str, number: signal.Signals) -> None:
         if point not in POINTS:
             raise SystemExit(f"no such point: {point}")
-        self._point, self._left = point, int(count)
+        self._point, self._left, self._number = point, int(count), number
 
     def passing(self, point: str) -> None:
         """A passing of `point`."""
         if point != self._point:
             return
         self._left -= 1
-        if self._left <= 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if self._left == 0:
+            os.kill(os.getpid(), self._number)
 
 
 def die(point: str, count: str) -> None:
+    """Ends at the point."""
+    _strike(Fate(point, count, signal.SIGKILL))
+
+
+def freeze(point: str, count: str) -> None:
+    """Stands still at the point until somebody wakes it."""
+    _strike(Fate(point, count, signal.SIGSTOP))
+
+
+def _strike(fate: Fate) -> None:
     """Wraps the four points. Before anything of scoring is imported: it takes the transaction by its name."""
-    fate = Fate(point, count)
     fetch, begin = KafkaConsumer.fetch, shared.postgres.tenant_transaction
 
     async def fetched(self: KafkaConsumer, max_facts: int, wait: float) -> Any:
@@ -157,7 +167,7 @@ def clock(file: str) -> None:
 
 
 SPELLS: Final[dict[str, Callable[..., None]]] = {
-    "die": die, "slow": slow, "polls": polls, "deaf": deaf, "clock": clock,
+    "die": die, "freeze": freeze, "slow": slow, "polls": polls, "deaf": deaf, "clock": clock,
 }  # fmt: skip
 
 

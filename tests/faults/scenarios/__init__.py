@@ -19,6 +19,7 @@ SCENARIOS: Final = (
     Scenario("freeze-broker", "5", silence.broker, short=True),
     Scenario("freeze-services", "5", silence.everyone),
     Scenario("zombie", "7", silence.zombie),
+    Scenario("holder", "7", silence.holder),
     Scenario("storm", "8", log.storm),
     Scenario("slow-folds", "9", log.slow),
     Scenario("deaf", "10", log.deaf),

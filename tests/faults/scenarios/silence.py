@@ -3,8 +3,13 @@
 import asyncio
 import signal
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 
+from shared.postgres import IDLE_SECONDS
 from tests.faults.stage import Stage
+from tests.faults.supervised import Supervised, until
 
 
 async def broker(stage: Stage) -> None:
@@ -37,25 +42,61 @@ async def everyone(stage: Stage) -> None:
 
 async def zombie(stage: Stage) -> None:
     """A consumer frozen beyond its session wakes up after its partitions went to another: nothing is counted twice."""
+    async with _two(stage):
+        async with stage.load() as run:
+            for turn in range(stage.count(2, 1)):
+                frozen = stage.ground.services[("scoring", "scoring-2")[turn % 2]]
+                await asyncio.sleep(stage.pause(1, 3))
+                frozen.signal(signal.SIGSTOP)
+                await _wakes_late(stage, frozen)
+        await stage.balance(run)
+
+
+async def holder(stage: Stage) -> None:
+    """A consumer frozen inside its transaction holds rows that another needs: the database takes them from it."""
+    ground = stage.ground
+    async with _two(stage):
+        async with stage.load() as run:
+            await asyncio.to_thread(ground.cast, "scoring", f"freeze:before_commit:{stage.dice.randint(3, 9)}")
+            frozen = ground.services["scoring"]
+            log, starts = frozen.said(), frozen.starts
+            await asyncio.to_thread(until, lambda: _still(frozen), 60, "it never froze")
+            await _wakes_late(stage, frozen)
+        await stage.balance(run)
+        assert frozen.starts == starts, f"it ended: {frozen.tail(3)}"
+        lost = frozen.told("The database does not answer", log)
+        assert lost, "it kept its transaction"
+        await asyncio.to_thread(ground.cast, "scoring")
+
+
+def _still(service: Supervised) -> bool:
+    """Whether its process is stopped (Linux: state T of /proc)."""
+    if service.pid is None:
+        return False
+    return Path(f"/proc/{service.pid}/stat").read_text("ascii").rpartition(") ")[2].startswith("T")
+
+
+@asynccontextmanager
+async def _two(stage: Stage) -> AsyncIterator[None]:
+    """With a second consumer beside the first."""
     ground = stage.ground
     ground.service("scoring-2", "scoring")
     await asyncio.to_thread(ground.start, "scoring-2")
     try:
-        async with stage.load() as run:
-            for turn in range(stage.count(2, 1)):
-                frozen = ground.services[("scoring", "scoring-2")[turn % 2]]
-                await asyncio.sleep(stage.pause(1, 3))
-                frozen.signal(signal.SIGSTOP)
-                stage.row.faults += 1
-                stage.back(await _all_move(stage))
-                await asyncio.sleep(stage.pause(1, 3))
-                frozen.signal(signal.SIGCONT)
-                await asyncio.sleep(stage.pause(2, 5))
-        await stage.balance(run)
+        yield
     finally:
         for one in (ground.services["scoring"], ground.services["scoring-2"]):
             one.signal(signal.SIGCONT)
         ground.services.pop("scoring-2").close()
+
+
+async def _wakes_late(stage: Stage, frozen: Supervised) -> None:
+    """It stays frozen until the other one has read on what was its own."""
+    stage.row.faults += 1
+    stage.back(await _all_move(stage), IDLE_SECONDS + 30)
+    await asyncio.sleep(stage.pause(1, 3))
+    frozen.signal(signal.SIGCONT)
+    await asyncio.sleep(stage.pause(2, 5))
 
 
 async def _all_move(stage: Stage) -> float:
@@ -64,7 +105,9 @@ async def _all_move(stage: Stage) -> float:
     goal = await ground.ends()
     while True:
         stored = await ground.positions()
-        if all(stored.get(place, 0) >= end for place, end in goal.items()):
+        behind = {place: end for place, end in goal.items() if stored.get(place, 0) < end}
+        if not behind:
             return time.monotonic() - began
-        assert time.monotonic() - began < 60, "the frozen consumer's partitions found no reader"
+        waited = time.monotonic() - began
+        assert waited < 2 * IDLE_SECONDS + 30, f"after {waited:.0f} s nobody has read {behind}, stored {stored}"
         await asyncio.sleep(0.2)
