@@ -19,6 +19,8 @@ STREAMS_OPEN: Final = Gauge("genki_streams_open", "Listeners of the stream")
 CLOCK_OFFSET: Final = Gauge("genki_clock_offset_seconds", "Shift of the clock")
 # Facts that scoring read from the log, by what became of them: applied, duplicate, conflict, dead.
 FACTS_FOLDED: Final = Counter("genki_scoring_facts_total", "Facts read from the log", ("outcome",))
+# Records of the outbox that Kafka refuses for their size: they stay in it, and are tried once a minute.
+OUTBOX_REFUSED: Final = Gauge("genki_outbox_refused_records", "Records of the outbox that the log refuses")
 # Accounts assessed, and the seconds one round of assessments took.
 ACCOUNTS_ASSESSED: Final = Counter("genki_scoring_assessed_total", "Accounts assessed")
 ASSESS_SECONDS: Final = Histogram("genki_scoring_assess_seconds", "One round of assessments", buckets=_SECONDS)

@@ -22,6 +22,10 @@ from shared.facts import ALL_TOPICS
 from shared.postgres import DatabaseSettings, NotIsolated, open_database
 
 _DISK: Final = 2 * 1024**3  # bytes
+_STUCK: Final = """
+SELECT count(*), min(received) FROM bus.outbox
+WHERE shipped_to IS NULL AND received < clock_timestamp() - interval '2 minutes'
+"""
 _DRIFT: Final = 2.0  # seconds between this machine's clock and the database's
 
 
@@ -93,9 +97,17 @@ async def _database(settings: DatabaseSettings) -> list[Finding]:
         if not await prepared(conn):
             return [*found, Finding("schema", False, "never migrated: run genki migrate")]
         found.append(Finding("log", True, f"{await partitions_of(conn)} partitions a topic"))
+        found.append(await _outbox(conn))
     finally:
         await conn.close()
     return [*found, await _told("isolation", _isolation(settings))]
+
+
+async def _outbox(conn: asyncpg.Connection) -> Finding:
+    """Records wait here while Kafka is away, and when it will not take them."""
+    stuck, since = await conn.fetchrow(_STUCK) or (0, None)
+    says = f"{stuck} records wait since {since}: Kafka is away, or refuses them (outbox_record_refused in the log)"
+    return Finding("outbox", not stuck, says if stuck else "nothing waits for long")
 
 
 def _isolation(settings: DatabaseSettings) -> Callable[[], Awaitable[str]]:

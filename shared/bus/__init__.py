@@ -16,6 +16,11 @@ class BusUnavailable(Exception):
     """The log did not confirm in time: what was sent may or may not be stored."""
 
 
+class RecordRefused(BusUnavailable):
+    """The log refuses a record for what it is, its size: sent again it would be refused again. Nothing is known of
+    those that were published with it."""
+
+
 class BusBroken(Exception):
     """The log contradicts the stored positions (lost records, out of range): stop and call a person."""
 
@@ -86,7 +91,8 @@ class Bus(Protocol):
     partitions: int
 
     async def publish(self, records: Sequence[Outgoing], timeout: float) -> None:
-        """Returns when every record is durable. Raises BusUnavailable after `timeout` s: then nothing is known."""
+        """Returns when every record is durable. Raises BusUnavailable after `timeout` s: then nothing is known;
+        RecordRefused when the log will not take one of them."""
         ...
 
     async def ends(self, topics: Iterable[str]) -> dict[Place, int]:

@@ -11,8 +11,8 @@ from typing import Any, Final
 import asyncpg
 import structlog
 
-from shared import facts
-from shared.bus import Bus, BusUnavailable, Outgoing, Place, cut
+from shared import facts, metrics
+from shared.bus import Bus, BusUnavailable, Outgoing, Place, RecordRefused, cut
 from shared.bus.postgres import PostgresBus, append
 from shared.clock import from_micros, to_micros
 from shared.errors import Unavailable
@@ -27,9 +27,12 @@ INSERT INTO bus.outbox (topic, part, received, facts, body)
 SELECT * FROM unnest($1::text[], $2::int[], $3::timestamptz[], $4::int[], $5::bytea[])
 """
 TIDY_EVERY: Final = 1.0  # seconds between two looks at what the consumers have passed
-_WAITING: Final = (
-    "SELECT seq, topic, part, received, body FROM bus.outbox WHERE shipped_to IS NULL ORDER BY seq LIMIT $1"
-)
+AGAIN_EVERY: Final = 60.0  # seconds after which a record that the log refused is tried again
+_WAITING: Final = """
+SELECT seq, topic, part, received, body FROM bus.outbox WHERE shipped_to IS NULL AND seq <> ALL ($2::bigint[])
+ORDER BY seq LIMIT $1
+"""
+_ONE: Final = "SELECT seq, topic, part, received, body FROM bus.outbox WHERE shipped_to IS NULL AND seq = $1"
 _SHIPPED: Final = """
 UPDATE bus.outbox o SET shipped_to = s.until, body = ''
 FROM unnest($1::bigint[], $2::bigint[]) AS s(seq, until) WHERE o.seq = s.seq
@@ -41,6 +44,7 @@ DELETE FROM bus.outbox o WHERE shipped_to <= (
 _LEFT: Final = "SELECT EXISTS (SELECT FROM bus.outbox WHERE shipped_to IS NOT NULL)"
 _BYTES: Final = "SELECT coalesce(sum(octet_length(body)), 0)::bigint FROM bus.outbox"
 _TROUBLE: Final = (Unavailable, BusUnavailable, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+_REFUSED: Final = (RecordRefused, ValueError)  # ValueError: longer than a producer of ours may send
 _log = structlog.get_logger("genki.outbox")
 
 
@@ -77,13 +81,17 @@ def wake(bus: Bus) -> None:
 class Relay:
     """Ships what waits in the outbox, in its order. A row loses its body when the log has confirmed it, and goes when
     every consumer has passed it: until then figures are not as fresh as newer facts say. A crash between shipping and
-    noting ships it again, and the fold drops the second."""
+    noting ships it again, and the fold drops the second.
+
+    A record that the log refuses for its size holds up nobody: it keeps its row, is stepped past, told loudly, counted,
+    and tried again once a minute and at each start."""
 
     def __init__(self, bus: Bus, pool: asyncpg.Pool, timeout: float = 15.0) -> None:
         """`pool`: the workers'; `timeout`: seconds for the log to confirm."""
         self._bus, self._pool, self._timeout = bus, pool, timeout
         self._tidied_at = float("-inf")
         self._untidy = True  # shipped rows may be left, of an earlier process too
+        self._refused: dict[int, float] = {}  # records by seq, and when each is tried again
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -98,18 +106,29 @@ class Relay:
         async with connection(self._pool) as conn:
             if not await _lock(conn):
                 return
+            metrics.OUTBOX_REFUSED.set(len(self._refused))
             try:
                 while True:
                     if not await self.step(conn):
                         await asyncio.sleep(PAUSE)
                     await self.tidy(conn)
             finally:
+                metrics.OUTBOX_REFUSED.set(0)
                 if not conn.is_closed():  # a lost connection has let go of the lock by itself
                     await asyncio.shield(_unlock(conn))
 
     async def step(self, conn: Connection) -> int:
         """Ships the next records; how many. Raises BusUnavailable: then they stay."""
-        rows = await conn.fetch(_WAITING, _RECORDS)
+        rows = await conn.fetch(_WAITING, _RECORDS, list(self._refused))
+        try:
+            shipped = await self._ship(conn, rows)
+        except _REFUSED:
+            shipped = 0
+            for row in rows:  # each in a batch of its own
+                shipped += await self._try(conn, row)
+        return shipped + await self._again(conn)
+
+    async def _ship(self, conn: Connection, rows: Sequence[Any]) -> int:
         if rows:
             await self._bus.publish([_record(row) for row in rows], self._timeout)
             ends = await self._bus.ends(sorted({row["topic"] for row in rows}))
@@ -117,6 +136,30 @@ class Relay:
             await conn.execute(_SHIPPED, [row["seq"] for row in rows], until)
             self._untidy = True
         return len(rows)
+
+    async def _try(self, conn: Connection, row: Any) -> int:
+        """Ships one record, or steps past it."""
+        seq = row["seq"]
+        try:
+            await self._ship(conn, [row])
+        except _REFUSED as problem:
+            self._refused[seq] = asyncio.get_running_loop().time() + AGAIN_EVERY
+            facts_in, size = row["body"].count(b"\n") + 1, len(row["body"])
+            place = {"topic": row["topic"], "part": row["part"]}
+            _log.error("outbox_record_refused", seq=seq, **place, bytes=size, facts=facts_in, problem=str(problem))
+        else:
+            self._refused.pop(seq, None)
+        metrics.OUTBOX_REFUSED.set(len(self._refused))
+        return seq not in self._refused
+
+    async def _again(self, conn: Connection) -> int:
+        """Tries at most one of the refused again: the others wait no longer than for that."""
+        seq = next(iter(self._refused), None)  # a record that is refused again goes to the end
+        if seq is None or asyncio.get_running_loop().time() < self._refused[seq]:
+            return 0
+        del self._refused[seq]
+        row = await conn.fetchrow(_ONE, seq)
+        return 0 if row is None else await self._try(conn, row)
 
     async def tidy(self, conn: Connection) -> None:
         """Forgets what every consumer has passed; looks once a second at most, and only while something is left."""

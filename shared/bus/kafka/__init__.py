@@ -7,9 +7,9 @@ from contextlib import suppress
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError, ProducerClosed
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, ProducerClosed, RecordListTooLargeError
 
-from shared.bus import BusUnavailable, Outgoing, Place, Positions
+from shared.bus import BusUnavailable, Outgoing, Place, Positions, RecordRefused
 from shared.bus.kafka.consumer import KafkaConsumer
 from shared.bus.kafka.quiet import quieten
 from shared.bus.kafka.topics import BATCH_BYTES, Cluster, create_topics, inspect_cluster
@@ -19,6 +19,7 @@ __all__ = ["BATCH_BYTES", "KafkaBus", "KafkaConsumer", "create_topics", "open_ka
 START_SECONDS: Final = 8.0
 STUCK_SECONDS: Final = 30.0  # a producer that confirmed nothing for so long is built anew
 REQUEST_MS: Final = 10_000
+_TOO_LARGE: Final = (MessageSizeTooLargeError, RecordListTooLargeError)
 CONTENT_TYPE: Final = ("content-type", b"application/x-ndjson")
 
 
@@ -56,7 +57,8 @@ class KafkaBus:
         await self._ready_watcher()
 
     async def publish(self, records: Sequence[Outgoing], timeout: float) -> None:
-        """Durable at return (acks=all). Raises BusUnavailable; the records may then still arrive, late."""
+        """Durable at return (acks=all). Raises BusUnavailable; the records may then still arrive, late. RecordRefused:
+        the broker takes no batch of this size, so none of the records that were in it."""
         if not records:
             return
         bodies = [b"\n".join(record.lines) for record in records]
@@ -76,7 +78,8 @@ class KafkaBus:
         except KafkaError as problem:
             if not problem.retriable:
                 self._discard(producer)
-            raise BusUnavailable(f"Kafka: {problem!r}") from problem
+            refused = RecordRefused if isinstance(problem, _TOO_LARGE) else BusUnavailable
+            raise refused(f"Kafka: {problem!r}") from problem
         self._confirmed = time.monotonic()
 
     async def ends(self, topics: Iterable[str]) -> dict[Place, int]:

@@ -3,11 +3,12 @@
 import json
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from services.__main__ import main
 from services.cli.where import parse_offset
-from tests.conftest import TestDatabase
+from tests.conftest import TestDatabase, run_apart
 
 
 class Say:
@@ -87,6 +88,28 @@ def test_migrate_repeats_and_refuses_another_number_of_partitions(place: list[st
     assert json.loads(say.out) == {"migrated": True, "partitions": 12}
     assert say(["migrate", "--partitions", "24", *place]) == 1
     assert "needs a drained log" in say.err
+
+
+def test_doctor_says_since_when_the_outbox_holds_records_that_do_not_leave(
+    database: TestDatabase, place: list[str], say: Say
+) -> None:
+    async def wait(since: str) -> None:
+        conn = await asyncpg.connect(database.owner_dsn)
+        await conn.execute(
+            "INSERT INTO bus.outbox (topic, part, received, facts, body)"
+            f" VALUES ('t', 0, clock_timestamp() - interval '{since}', 1, 'x')"
+        )
+        await conn.close()
+
+    def outbox() -> str:
+        say(["doctor", *place])
+        return next(line for line in say.out.splitlines() if " outbox: " in line)
+
+    say(["migrate", *place])
+    run_apart(wait("1 minute"))
+    assert outbox() == "ok    outbox: nothing waits for long"
+    run_apart(wait("1 hour"))
+    assert outbox().startswith("WRONG outbox: 1 records wait since ")
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("0s", 0), ("3d", 259_200), ("1d12h", 129_600), ("1.5h", 5_400)])
