@@ -33,6 +33,14 @@ def test_what_is_saved_up_may_be_taken_at_once_and_then_only_what_flows_in() -> 
     assert [refused(held, "a", 10) for _ in range(2)] == [None, "1"]
 
 
+def test_no_more_is_saved_up_than_that_of_so_many_seconds() -> None:
+    clock = Hand()
+    held = Shares(10, 5, clock)
+    assert refused(held, "a", 1) is None
+    clock.now += 3_600
+    assert [refused(held, "a", 50) for _ in range(2)] == [None, "1"]
+
+
 def test_one_large_request_is_taken_and_paid_for_afterwards() -> None:
     clock = Hand()
     held = Shares(10, 1, clock)

@@ -125,6 +125,8 @@ def test_calls_that_need_a_second_look_take_the_long_way() -> None:
         {"userId": "0"}, {"userId": 12345678901}, {"messageId": None}, {"event": ""}, {"type": "page"},
         {"context": {}, "properties": {"groupId": "other-account"}}, {"context": {"groupId": "null"}},
         {"context": {"groupId": 5}}, {"timestamp": None}, {"timestamp": "2015-2-02"}, {"event": "e" * 201},
+        {"messageId": "message-0001\0"}, {"userId": "person-\x000001"}, {"event": "a\0b"}, {"event": "a\\b"},
+        {"context": {"groupId": "account\x0001"}},
     ):  # fmt: skip
         assert not agree_on_call(batch(TRACK, TRACK | odd)), odd
     assert not agree_on_call(batch({**TRACK, "context": {}}, context={"groupId": "of-the-batch"}))
