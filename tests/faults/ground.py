@@ -137,8 +137,8 @@ class Ground:
 
     async def _ends(self, topics: Sequence[str]) -> dict[Place, int]:
         consumer = AIOKafkaConsumer(bootstrap_servers=self.broker.bootstrap, enable_auto_commit=False)
-        await consumer.start()
         try:
+            await consumer.start()
             asked = [TopicPartition(one, part) for one in topics for part in consumer.partitions_for_topic(one) or ()]
             if not asked:
                 consumer.assign([TopicPartition(topics[0], 0)])

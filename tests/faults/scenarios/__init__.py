@@ -24,6 +24,7 @@ SCENARIOS: Final = (
     Scenario("slow-folds", "9", log.slow),
     Scenario("deaf", "10", log.deaf),
     Scenario("postgres-away", "11", away.postgres, short=True),
+    Scenario("pool", "11", away.pool),
     Scenario("both-away", "11", away.both, short=True),
     Scenario("dead-letters-away", "13", poison.unreachable),
     Scenario("dead-letters-again", "14", rebuild.letters),

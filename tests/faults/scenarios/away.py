@@ -5,15 +5,18 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+import asyncpg
 import httpx2
 import psutil
 
+from shared.postgres import REQUEST_SECONDS
 from tests.faults.client import Load
 from tests.faults.ground import Ground
 from tests.faults.scenarios.words import deliver, used
 from tests.faults.stage import Stage
 
 DETOUR_SECONDS: Final = 3.5  # two of waiting, and what a request takes
+READERS: Final = 40  # at once; a service has eight connections for them
 GROWTH: Final = 96 * 1024**2  # bytes that a service may grow by while the broker is away
 
 
@@ -75,6 +78,32 @@ async def postgres(stage: Stage) -> None:
     assert {name: one.starts for name, one in ground.services.items()} == before, _ends(ground)
     await stage.balance(run)
     assert await ground.dead() == letters, "dead letters of facts that were sound"
+
+
+async def pool(stage: Stage) -> None:
+    """A stranger's lock keeps every connection of the pools waiting: who asks is told 503 and when to come again, facts
+    are taken all the same, and once the lock is gone work goes on as if nothing had been."""
+    ground, other, letters = stage.ground, await stage.ground.tenant("Pool"), await stage.ground.dead()
+    before = {name: one.starts for name, one in ground.services.items()}
+    async with stage.client(other, "admin") as door, stage.load() as run:
+        stranger = await asyncpg.connect(ground.settings.url)
+        try:
+            await stranger.execute(f"BEGIN; LOCK TABLE {ground.settings.state}.account_state")
+            stage.row.faults += 1
+            asked = await asyncio.gather(*(door.get("/v1/accounts", timeout=40) for _ in range(READERS)))
+        finally:
+            await stranger.close()
+        stage.back(await ground.progress())
+        assert (await door.get("/v1/accounts")).status_code == 200
+    assert {answer.status_code for answer in asked} == {503}, sorted({answer.status_code for answer in asked})
+    assert all(answer.headers.get("retry-after") for answer in asked), "a refusal that does not say when to come again"
+    slowest = max(answer.elapsed.total_seconds() for answer in asked)
+    stage.within(slowest, REQUEST_SECONDS + 8.0, "refused")
+    assert set(run.summary.statuses) == {200}, f"facts were answered {dict(run.summary.statuses)}"
+    assert {name: one.starts for name, one in ground.services.items()} == before, _ends(ground)
+    await stage.balance(run)
+    assert await ground.dead() == letters, "dead letters of facts that were sound"
+    stage.note(f"{READERS} refused, slowest {slowest:.1f} s")
 
 
 def _troubles(ground: Ground) -> list[tuple[Callable[[], object], Callable[[], object]]]:

@@ -12,6 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from shared import facts
 from tests.faults.ground import Ground
+from tests.faults.scenarios.silence import two
 from tests.faults.scenarios.words import ago, deliver, events, line, seen, set_topic, used
 from tests.faults.stage import Stage
 
@@ -53,22 +54,26 @@ async def _one(door: Any, turns: asyncio.Semaphore, number: int, dice: random.Ra
 
 
 async def slow(stage: Stage) -> None:
-    """Folds that take longer than the group allows between two polls: the consumer loses its place, not its way."""
+    """Folds that take longer than the group allows between two polls: the consumer loses its place to the other one,
+    not its way."""
     ground, tenant = stage.ground, await stage.ground.tenant("Slow")
-    folds, waves = stage.count(3), 6
-    await asyncio.to_thread(ground.cast, "scoring", f"slow:5:{folds}", "polls:2000")
-    log = ground.services["scoring"].said()
-    async with stage.client(tenant) as door:
-        for wave in range(waves):
-            await deliver(door, used(100, f"w{wave}"))
-            await asyncio.sleep(1.5)
-    stage.back(await ground.drained(120), 60)
-    again = len(ground.services["scoring"].told("fold_fenced", log))
-    stage.row.faults, stage.row.acked, stage.row.applied = folds, 100 * waves, await seen(ground, tenant.tenant)
-    assert await events(ground, tenant.tenant) == 100 * waves
-    assert again <= folds + 2, f"{again} batches were given again"
-    stage.note(f"{again} batches fenced")
-    await asyncio.to_thread(ground.cast, "scoring")
+    folds, waves, service = stage.count(3), 10, ground.services["scoring"]
+    async with two(stage):
+        await asyncio.to_thread(ground.cast, "scoring", f"slow:8:{folds}", "polls:2000")
+        log = service.said()
+        await asyncio.to_thread(ground.wait_ready, "scoring")
+        async with stage.client(tenant) as door:
+            for wave in range(waves):
+                await deliver(door, used(100, f"w{wave}"))
+                await asyncio.sleep(1.5)
+        stage.back(await ground.drained(120), 60)
+        again = len(service.told("fold_fenced", log))
+        stage.row.faults, stage.row.acked, stage.row.applied = folds, 100 * waves, await seen(ground, tenant.tenant)
+        assert await events(ground, tenant.tenant) == 100 * waves
+        assert again, "it kept its place"
+        assert again <= folds + 2, f"{again} batches were given again"
+        stage.note(f"{again} batches fenced")
+        await asyncio.to_thread(ground.cast, "scoring")
 
 
 async def deaf(stage: Stage) -> None:

@@ -42,7 +42,7 @@ async def everyone(stage: Stage) -> None:
 
 async def zombie(stage: Stage) -> None:
     """A consumer frozen beyond its session wakes up after its partitions went to another: nothing is counted twice."""
-    async with _two(stage):
+    async with two(stage):
         async with stage.load() as run:
             for turn in range(stage.count(2, 1)):
                 frozen = stage.ground.services[("scoring", "scoring-2")[turn % 2]]
@@ -55,7 +55,7 @@ async def zombie(stage: Stage) -> None:
 async def holder(stage: Stage) -> None:
     """A consumer frozen inside its transaction holds rows that another needs: the database takes them from it."""
     ground = stage.ground
-    async with _two(stage):
+    async with two(stage):
         async with stage.load() as run:
             await asyncio.to_thread(ground.cast, "scoring", f"freeze:before_commit:{stage.dice.randint(3, 9)}")
             frozen = ground.services["scoring"]
@@ -77,7 +77,7 @@ def _still(service: Supervised) -> bool:
 
 
 @asynccontextmanager
-async def _two(stage: Stage) -> AsyncIterator[None]:
+async def two(stage: Stage) -> AsyncIterator[None]:
     """With a second consumer beside the first."""
     ground = stage.ground
     ground.service("scoring-2", "scoring")
