@@ -11,7 +11,7 @@ from typing import IO
 
 JAVA = ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"]  # little CPU, not much speed
 PROPERTIES = Path(__file__).parents[1] / "deploy" / "kafka" / "server.properties"
-READY_SECONDS = 60.0
+READY_SECONDS = 180.0  # two cores may be busy with much else
 
 
 class BrokerFailed(Exception):
@@ -45,9 +45,11 @@ class JarBroker:
             self._process = self._launch("kafka.Kafka", log=log)
         deadline = time.monotonic() + READY_SECONDS
         while not answers(self.bootstrap):
-            if self._process.poll() is not None or time.monotonic() > deadline:
+            code = self._process.poll()
+            if code is not None or time.monotonic() > deadline:
                 self.kill()
-                raise BrokerFailed(f"Kafka did not start; the end of its log:\n{self._tail(20)}")
+                how = f"did not start in {READY_SECONDS:.0f} s" if code is None else f"ended with {code}"
+                raise BrokerFailed(f"Kafka {how}; the end of its log:\n{self._tail(20)}")
             time.sleep(0.1)
 
     def stop(self) -> None:
