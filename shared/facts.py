@@ -10,6 +10,7 @@ or unit never changes; a new meaning is a new name. `tests/contracts/facts/*.jso
 
 import hashlib
 import zlib
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
@@ -218,6 +219,11 @@ def seen_key(tenant: int, kind: str, fact_id: str) -> bytes:
 def sent_hash(sent: bytes) -> int:
     """A signed 64-bit XXH3 of what the client sent: equal ids with unequal hashes are a conflict."""
     return xxh3_64_intdigest(sent) - _HALF
+
+
+def sent_hashes(sent: Iterable[bytes]) -> list[int]:
+    """As `sent_hash`, of many."""
+    return [digest - _HALF for digest in map(xxh3_64_intdigest, sent)]
 
 
 _HALF: Final = 2**63

@@ -14,7 +14,6 @@ from services.ingest.askers import Askers
 from services.ingest.body import read_body
 from services.ingest.domain.cloudevents import mode_of, read_events
 from services.ingest.domain.message import read_call
-from services.ingest.domain.split import split_deep
 from services.ingest.handlers import Doors, sound
 from shared.clock import Clock
 from shared.http import params
@@ -66,7 +65,7 @@ class Api:
         mode = mode_of(scope["headers"])
         body = await read_body(scope, receive)
         if mode is None:
-            return await self._doors.events(asker, body, sound(split_deep(body)), "/v1/events")
+            return await self._doors.events(asker, body, "/v1/events")
         events = sound(read_events(sound(mode), scope["headers"], body))
         return await self._doors.wrapped(asker, events.items, events.unwrap, "/v1/events")
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Final, TypeVar, cast
+from typing import Final, TypeVar
 from uuid import uuid4
 
 import msgspec
@@ -11,10 +11,10 @@ from prometheus_client import Counter
 from services.ingest.domain.cloudevents import Unwrap
 from services.ingest.domain.intake import admit
 from services.ingest.domain.message import Call
-from services.ingest.domain.quick import Lines, taker
+from services.ingest.domain.quick import Lines, lines_of, read_plain
 from services.ingest.domain.quick_tracks import tracker
 from services.ingest.domain.segment import admit_message, surroundings
-from services.ingest.domain.split import TOO_DEEP, Items, Unsound, too_deep
+from services.ingest.domain.split import TOO_DEEP, Items, Unsound, split_deep, too_deep
 from services.ingest.domain.verdict import Accepted, Door, Rejected, to_lines
 from services.ingest.publisher import Publisher
 from services.ingest.rejections import Rejections
@@ -55,7 +55,7 @@ class Refused(msgspec.Struct, rename="camel"):
 
 Verdicts = list[str | Rejected]
 """Of each item the id under which it was accepted, or why it was refused."""
-Judge = Callable[[Sequence[bytes]], Sequence[str | Rejected]]
+Judge = Callable[[slice], Sequence[str | Rejected]]
 _encode: Final = msgspec.json.Encoder().encode
 _Read = TypeVar("_Read")
 
@@ -99,18 +99,25 @@ class Doors:
         self._publisher, self._rejections, self._clock, self._partitions = publisher, rejections, clock, partitions
         self._shares = shares
 
-    async def events(self, asker: Principal, body: bytes, items: Items, route: str) -> bytes:
+    async def events(self, asker: Principal, body: bytes, route: str) -> bytes:
         """One result per item of this body, in order. Raises TooLarge, BadRequest, TooMany, Unavailable."""
-        door, taken = self._door(asker), _Taken(self._partitions)
-        take = taker(door, self._partitions, taken.lines)
+        plain = read_plain(body, MAX_ITEMS)
+        door = self._door(asker)
+        lines = None if plain is None else lines_of(plain, door, self._partitions)
+        if plain is None or lines is None:
+            return await self._one_by_one(asker, body, sound(split_deep(body)), door, route)
+        self._shares.take(asker.tenant, len(plain.ids))
+        await self._publisher.put(lines, door.received)
+        _ACCEPTED["events"].inc(len(plain.ids))
+        return _all_accepted(plain.ids)
 
-        def judge(some: Sequence[bytes]) -> Sequence[str | Rejected]:
-            ids = take(some) if len(some) >= _MANY else None
-            if ids is not None:
-                return ids
+    async def _one_by_one(self, asker: Principal, body: bytes, items: Items, door: Door, route: str) -> bytes:
+        taken = _Taken(self._partitions)
+
+        def judge(some: slice) -> Sequence[str | Rejected]:
             if not taken.careful and too_deep(body, items.items):
                 sound(TOO_DEEP)
-            return [taken.add(admit(raw, door)) for raw in some]
+            return [taken.add(admit(raw, door)) for raw in items.items[some]]
 
         return await self._events(asker, items, judge, taken, door, route)
 
@@ -122,8 +129,8 @@ class Doors:
             item = unwrap(raw)
             return taken.add(item if isinstance(item, Rejected) else admit(item, door))
 
-        def judge(some: Sequence[bytes]) -> Sequence[str | Rejected]:
-            return [one(raw) for raw in some]
+        def judge(some: slice) -> Sequence[str | Rejected]:
+            return [one(raw) for raw in items.items[some]]
 
         return await self._events(asker, items, judge, taken, door, route)
 
@@ -157,10 +164,10 @@ class Doors:
         if len(items.items) > MAX_ITEMS:
             raise TooLarge(f"A request may have {MAX_ITEMS} items.")
         self._shares.take(asker.tenant, len(items.items))
-        verdicts = await _by_parts(len(items.items), lambda some: judge(items.items[some]))
+        verdicts = await _by_parts(len(items.items), judge)
         await self._publisher.put(taken.lines, door.received)
         self._note("events", taken, asker, route, verdicts, items.items)
-        return _results(verdicts) if taken.careful else _all_accepted(cast("list[str]", verdicts))
+        return _results(verdicts)
 
     def _note(
         self, door: str, taken: _Taken, asker: Principal, route: str, verdicts: Verdicts, raws: Sequence[bytes]
@@ -190,9 +197,7 @@ async def _by_parts(count: int, judge: Callable[[slice], Sequence[str | Rejected
 
 
 def _all_accepted(ids: list[str]) -> bytes:
-    """As `_results`, where every id is its own JSON: one from an item without escapes."""
-    if not ids:
-        return b'{"results":[]}'
+    """As `_results`, where every id is its own JSON: one from an item without escapes. Some there are."""
     told = '","status":"accepted"},{"id":"'.join(ids)
     return f'{{"results":[{{"id":"{told}","status":"accepted"}}]}}'.encode()
 

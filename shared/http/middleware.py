@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shared import metrics
 from shared.errors import REQUEST_ID, Refusal, install_handlers
-from shared.http.passage import ROUTE, Passage, route_of
+from shared.http.passage import CONNECTION, ROUTE, Passage, route_of
 from shared.tenancy import PRINCIPAL
 
 BODY_LIMIT: Final = 5_000_000  # bytes as received; ingest counts again after unpacking
@@ -95,8 +95,10 @@ class Front:
                 (b"content-length", b"%d" % len(body)),
                 (b"x-request-id", request_id.encode("ascii")),
             ]
-            await send({"type": "http.response.start", "status": 200, "headers": told})
-            await send({"type": "http.response.body", "body": body})
+            connection = scope.get(CONNECTION)
+            if connection is None or not connection.answer(scope, told, body):
+                await send({"type": "http.response.start", "status": 200, "headers": told})
+                await send({"type": "http.response.body", "body": body})
         except ClientDisconnect:
             status = status or 499
         except Exception as error:  # noqa: BLE001 as in a passage

@@ -22,6 +22,7 @@ from shared.errors import (
 from shared.patience import Patience
 
 ROUTE: Final = "genki.route"  # the scope key of a route's template, where the router cannot know it
+CONNECTION: Final = "genki.connection"  # the scope key of what can write a whole answer at once, where there is one
 BODY_SECONDS: Final = 30.0  # a client may be silent this long in the middle of its body
 SECURITY: Final = (
     (b"x-content-type-options", b"nosniff"),

@@ -12,6 +12,7 @@ import uvicorn
 
 from shared.http.guard import Watch, guarded
 from shared.http.limits import Limits, Phase, Reading
+from shared.http.passage import CONNECTION
 
 GET: Final = b"GET /x HTTP/1.1\r\nHost: genki\r\n"
 
@@ -23,6 +24,7 @@ class Place:
     watch: Watch
     port: int = 0
     heard: list[dict[str, Any]] = field(default_factory=list)
+    whole: int = 0  # answers that were written in one piece
 
     async def app(self, scope: Any, receive: Any, send: Any) -> None:
         """Answers after the whole body has come; `/hold` never."""
@@ -31,8 +33,12 @@ class Place:
             pass
         if scope["path"] == "/hold" and message["type"] == "http.request":
             await receive()
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
-        await send({"type": "http.response.body", "body": b"ok"})
+        headers = [(b"content-length", b"2")]
+        whole = scope["path"] == "/whole" and scope[CONNECTION].answer(scope, headers, b"ok")
+        self.whole += whole
+        if not whole:
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": b"ok"})
 
     async def says(self, *pieces: bytes, seconds: float = 5) -> bytes:
         """What one connection is told for these pieces until it is closed, or says no more."""
@@ -116,6 +122,23 @@ async def test_one_connection_after_another_and_pipelined_requests_are_all_answe
         told = await here.says((body + GET + b"\r\n") * 20)
     assert told.count(b"HTTP/1.1 200 OK") == 40
     assert len(here.watch.held) == 0
+
+
+async def test_an_answer_in_one_piece_is_the_usual_one_and_where_it_cannot_be_the_usual_way_is_taken() -> None:
+    usual, whole = GET + b"\r\n", GET.replace(b"/x", b"/whole") + b"\r\n"
+    async with place(Limits()) as here:
+        told = [await here.says(one, one, one) for one in (usual, whole)]
+        written = here.whole
+        pipelined = await here.says(whole * 5)
+        apart = here.whole - written
+        last = await here.says(whole.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+    plain = [[line for line in one.split(b"\r\n") if not line.startswith(b"date: ")] for one in told]
+    assert plain[0] == plain[1]
+    assert plain[0].count(b"HTTP/1.1 200 OK") == 1
+    assert (written, apart) == (3, 1)
+    assert pipelined.count(b"HTTP/1.1 200 OK") == 5
+    assert b"connection: close" in last
+    assert here.whole == 4
 
 
 async def test_a_full_house_refuses_the_next_and_takes_it_when_there_is_room() -> None:

@@ -56,9 +56,9 @@ class Envelope(msgspec.Struct, gc=False):
     """What surrounds the messages of a batch."""
 
     batch: list[msgspec.Raw]
-    sentAt: msgspec.Raw = NOTHING  # noqa: N815
-    writeKey: msgspec.Raw = NOTHING  # noqa: N815
-    context: msgspec.Raw = NOTHING
+    sentAt: str | None = None  # noqa: N815
+    writeKey: str | None = None  # noqa: N815
+    context: Context | None = None
 
 
 class Call(NamedTuple):
@@ -105,16 +105,14 @@ def _batch(body: bytes, text: str) -> Call | Unsound:
     raws = list(map(bytes, envelope.batch))
     if too_deep(body, raws):
         return TOO_DEEP
-    messages = [_message(raw) for raw in raws]
-    around = {"sentAt": envelope.sentAt, "writeKey": envelope.writeKey, "context": envelope.context}
-    outer = _lenient(Message, {name: bytes(raw).decode() for name, raw in around.items()})
-    return Call(messages, raws, outer.sentAt, outer.context, _keys([outer, *messages]))
+    messages = _messages(raws)
+    return Call(messages, raws, envelope.sentAt, envelope.context, _keys([envelope, *messages]))
 
 
 def _envelope(body: bytes, text: str) -> Envelope | Unsound:
     try:
         return _decode_envelope(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         fault = judged(text)
     if fault is not None:
         return fault
@@ -124,11 +122,21 @@ def _envelope(body: bytes, text: str) -> Envelope | Unsound:
     batch = parts.get("batch", "").strip()
     if not batch.startswith("["):
         return NO_BATCH
-    rest = {name: msgspec.Raw(parts[name].encode()) for name in ("sentAt", "writeKey", "context") if name in parts}
-    return Envelope(batch=[msgspec.Raw(piece.encode()) for piece in elements(batch)], **rest)
+    outer = _lenient(Message, {name: parts[name] for name in ("sentAt", "writeKey", "context") if name in parts})
+    raws = [msgspec.Raw(piece.encode()) for piece in elements(batch)]
+    return Envelope(raws, outer.sentAt, outer.writeKey, outer.context)
 
 
 NO_BATCH: Final = Unsound("no_batch", "the body is not an object with an array named batch")
+
+
+def _messages(raws: list[bytes]) -> list[Message | Rejected]:
+    if max(map(len, raws), default=0) <= MAX_ITEM:
+        try:
+            return list(map(_decode, raws))
+        except (msgspec.DecodeError, UnicodeError):
+            pass
+    return [_message(raw) for raw in raws]
 
 
 def _message(raw: bytes) -> Message | Rejected:
@@ -179,4 +187,4 @@ def _value(part: str) -> Any:
 
 
 def _keys(messages: list[Any]) -> frozenset[str]:
-    return frozenset([one.writeKey for one in messages if type(one) is Message and one.writeKey])
+    return frozenset([one.writeKey for one in messages if type(one) is not Rejected and one.writeKey])

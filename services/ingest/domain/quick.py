@@ -1,4 +1,4 @@
-"""The short way of the commonest items, plain usage facts: many at once, by columns, from their bytes to their lines.
+"""The short way of the commonest requests, plain usage facts alone: by columns, from their body to their lines.
 
 It takes nothing that `admit` would refuse, and makes the lines that `admit` would make; items among which any needs a
 second look (an escape, a short id, nesting, another type, a fault) are left to `admit` all. Columns, because a step
@@ -7,27 +7,44 @@ that C does for a hundred items costs a fraction of a hundred steps of Python.
 
 import zlib
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
 from itertools import repeat
-from operator import attrgetter
-from typing import Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
 
 import msgspec
+from msgspec import Meta
 
 from services.ingest.domain.checks import EARLIEST, micros_of_all
 from services.ingest.domain.intake import MAX_ITEM
-from services.ingest.domain.sent import ABSENT, NAME_LENGTH, SentUsage
+from services.ingest.domain.sent import ABSENT, NAME_LENGTH, Count, Name
+from services.ingest.domain.split import text_of
 from services.ingest.domain.verdict import Door, tenant_crc
-from shared.facts import USAGE_TOPIC, sent_hash
+from shared.facts import USAGE_TOPIC, sent_hashes
 
 Lines = dict[tuple[str, int], list[bytes]]
 """Lines of NDJSON by (topic, partition)."""
 _BACKSLASH: Final = 92
-_BRACE: Final = 123
 _LEAST: Final = 10  # characters from which on an id is no placeholder
-_decode = msgspec.json.Decoder(SentUsage).decode
+
+
+class _Sent(msgspec.Struct, kw_only=True, tag_field="type", tag="usage", forbid_unknown_fields=True, gc=False):
+    """`SentUsage`, field by field in the order of its encoding, with ids that are too long to be placeholders."""
+
+    at: str
+    person_id: Annotated[str, Meta(min_length=_LEAST, max_length=NAME_LENGTH)]
+    event: Name
+    account_id: Annotated[str, Meta(min_length=_LEAST, max_length=NAME_LENGTH)] | None = None
+    count: Count | None = None
+    properties: msgspec.Raw = ABSENT
+    id: Annotated[str, Meta(min_length=_LEAST, max_length=100)]
+
+
+class _Other(msgspec.Struct, tag_field="type", tag="", gc=False):
+    """Where there could be another, msgspec asks each item for its type."""
+
+
+_decode = msgspec.json.Decoder(list[_Sent | _Other]).decode
 _encode = msgspec.json.Encoder().encode
-_columns = attrgetter("id", "person_id", "account_id", "event", "count", "at", "properties")
+_encode_lines = msgspec.json.Encoder().encode_lines
 
 
 class _Line(msgspec.Struct, tag_field="type", tag="usage", omit_defaults=True, gc=False):
@@ -56,58 +73,69 @@ class Columns(NamedTuple):
     hashes: Iterable[int]
 
 
-def taker(door: Door, partitions: int, lines: Lines) -> Callable[[Sequence[bytes]], Sequence[str] | None]:
-    """A function that takes items, adds their lines to `lines` and gives their ids; None when `admit` is to judge."""
-    put = putter(door, partitions, lines)
+class Plain(NamedTuple):
+    """The items of a request, plain usage facts all, by column. `canonical`: what their conflict hashes are of."""
 
-    def take(raws: Sequence[bytes]) -> Sequence[str] | None:
-        if max(map(len, raws)) > MAX_ITEM or has_escapes(raws):
-            return None
-        try:
-            sent = list(map(_decode, raws))
-        except (msgspec.DecodeError, UnicodeError, RecursionError):
-            return None
-        ids, people, accounts, events, counts, texts, properties = zip(*map(_columns, sent), strict=True)
-        ats = micros_of_all(texts)
-        if (
-            None in ids
-            or are_odd([*ids, *people, *(one for one in accounts if one is not None)], NAME_LENGTH)
-            or ats is None
-            or min(ats) < EARLIEST
-            or max(ats) > door.latest
-            or not _are_flat([bytes(one) for one in properties if one is not ABSENT])
-        ):
-            return None
-        hashes = map(sent_hash, map(_encode, sent))
-        put(Columns(ats, people, events, accounts, [count or 1 for count in counts], ids, hashes))
-        return ids
+    ids: list[str]
+    people: list[str]
+    events: list[str]
+    accounts: list[str | None]
+    counts: list[int | None]
+    ats: list[str]
+    canonical: list[bytes]
 
-    return take
+
+def read_plain(body: bytes, most: int) -> Plain | None:
+    """The items of an array of usage facts, `most` at most; None when one needs a second look, or it is no such array.
+    Nothing is known yet of their instants."""
+    if body[:1] != b"[" or body.find(_BACKSLASH) >= 0 or text_of(body) is None:
+        return None
+    try:
+        read = _decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    facts = [one for one in read if type(one) is _Sent]
+    if not 0 < len(facts) == len(read) <= most:
+        return None
+    ids = [one.id for one in facts]
+    people, events, ats = [one.person_id for one in facts], [one.event for one in facts], [one.at for one in facts]
+    accounts, counts = [one.account_id for one in facts], [one.count for one in facts]
+    plain = Plain(ids, people, events, accounts, counts, ats, list(map(_encode, facts)))
+    properties = [one.properties for one in facts if one.properties is not ABSENT]
+    if not _are_flat(properties) or have_odd_marks([*ids, *people, *(one for one in accounts if one is not None)]):
+        return None
+    return plain if _are_small(body, plain, len(properties)) else None
+
+
+def lines_of(plain: Plain, door: Door, partitions: int) -> Lines | None:
+    """The facts' lines; None when one has an instant that `admit` is to judge."""
+    ats = micros_of_all(plain.ats)
+    if ats is None or min(ats) < EARLIEST or max(ats) > door.latest:
+        return None
+    lines: Lines = {}
+    counts = [count or 1 for count in plain.counts]
+    hashes = sent_hashes(plain.canonical)
+    facts = Columns(ats, plain.people, plain.events, plain.accounts, counts, plain.ids, hashes)
+    putter(door, partitions, lines)(facts)
+    return lines
 
 
 def putter(door: Door, partitions: int, lines: Lines) -> Callable[[Columns], None]:
     """A function that adds usage facts' lines to `lines`, each where `shared.facts.place` says it belongs."""
     start, tenant, received = tenant_crc(door.tenant), repeat(door.tenant), repeat(door.received)
-    places = _places(partitions)
 
     def put(facts: Columns) -> None:
         ats, people, events, accounts, counts, ids, hashes = facts
-        made = map(_encode, map(_Line, ats, people, events, accounts, counts, tenant, ids, received, hashes))
+        made = list(map(_Line, ats, people, events, accounts, counts, tenant, ids, received, hashes))
         sums = map(zlib.crc32, map(str.encode, people), repeat(start))
-        for number, line in zip(sums, made, strict=True):
-            place = places[number % partitions]
-            held = lines.get(place)
-            if held is None:
-                lines[place] = [line]
-            else:
-                held.append(line)
+        parts: list[list[bytes]] = [[] for _ in range(partitions)]
+        for number, line in zip(sums, _encode_lines(made).split(b"\n"), strict=False):  # behind the last one is nothing
+            parts[number % partitions].append(line)
+        for number, part in enumerate(parts):
+            if part:
+                lines.setdefault((USAGE_TOPIC, number), []).extend(part)
 
     return put
-
-
-@lru_cache(maxsize=16)
-def _places(partitions: int) -> list[tuple[str, int]]:
-    return [(USAGE_TOPIC, part) for part in range(partitions)]
 
 
 def has_escapes(raws: Sequence[bytes]) -> bool:
@@ -115,17 +143,26 @@ def has_escapes(raws: Sequence[bytes]) -> bool:
     return b"".join(raws).find(_BACKSLASH) >= 0
 
 
-def are_odd(texts: Sequence[str], most: int) -> bool:
-    """Whether one of these ids may be one that no door lets in, or has more than `most` characters."""
-    if min(map(len, texts)) < _LEAST or max(map(len, texts)) > most:
-        return True
+def are_odd(texts: Sequence[str]) -> bool:
+    """Whether one of these ids may be one that no door lets in."""
+    return min(map(len, texts)) < _LEAST or have_odd_marks(texts)
+
+
+def have_odd_marks(texts: Sequence[str]) -> bool:
+    """Whether one of these ids holds # or has a blank at an end."""
     told = "\n".join(["", *texts, ""])
     return "#" in told or "\n " in told or " \n" in told
 
 
-def _are_flat(values: Sequence[bytes]) -> bool:
+def _are_small(body: bytes, plain: Plain, properties: int) -> bool:
+    """Whether no item can be too large: each is as long as its canonical form at least, but for what it left unsaid."""
+    sizes = list(map(len, plain.canonical))
+    absent = plain.accounts.count(None) * len(b',"account_id":null') + plain.counts.count(None) * len(b',"count":null')
+    absent += (len(sizes) - properties) * len(b',"properties":null')
+    return max(sizes) + len(body) - (sum(sizes) - absent) <= MAX_ITEM
+
+
+def _are_flat(values: Sequence[msgspec.Raw]) -> bool:
     """Whether each JSON value is an object that holds no other object and no array."""
-    if any(value[0] != _BRACE for value in values):
-        return False
-    told = b"".join(values)
-    return told.count(b"{") == len(values) and told.find(b"[") < 0
+    raws = list(map(bytes, values))
+    return {*map(bytes.rfind, raws, repeat(b"{"))} <= {0} and b"[" not in b"".join(raws)

@@ -6,8 +6,9 @@ make; messages among which any needs a second look are left to it all.
 
 from collections.abc import Callable, Sequence
 from itertools import repeat
-from operator import attrgetter
 from typing import TypeGuard, cast
+
+import msgspec
 
 from services.ingest.domain.checks import EARLIEST, micros_of, micros_of_all
 from services.ingest.domain.message import Context, Message
@@ -15,9 +16,9 @@ from services.ingest.domain.quick import Columns, Lines, are_odd, has_escapes, p
 from services.ingest.domain.segment import MAX_ID, MAX_MESSAGE_ID, Surroundings, corrected, stamp_of
 from services.ingest.domain.sent import NAME_LENGTH
 from services.ingest.domain.verdict import Door, Refused, Rejected
+from shared.facts import sent_hashes
 
-_columns = attrgetter("messageId", "userId", "anonymousId", "event", "context")
-_times = attrgetter("originalTimestamp", "timestamp", "sentAt")
+_encode = msgspec.json.Encoder().encode
 
 
 def tracker(
@@ -31,22 +32,16 @@ def tracker(
         messages = [one for one in given if isinstance(one, Message) and one.type == "track"]
         if len(messages) < len(given) or has_escapes(raws):
             return None
-        ids, users, strangers, events, contexts = zip(*map(_columns, messages), strict=True)
-        people = [user or stranger for user, stranger in zip(users, strangers, strict=True)]
-        if (
-            not _are_texts(ids, MAX_MESSAGE_ID)
-            or not _are_texts(people, MAX_ID)
-            or not all(events)
-            or max(map(len, events)) > NAME_LENGTH
-        ):
+        ids, events = [one.messageId for one in messages], [one.event for one in messages]
+        people = [one.userId or one.anonymousId for one in messages]
+        if not _are_texts(ids, MAX_MESSAGE_ID) or not _are_texts(people, MAX_ID) or not _are_names(events):
             return None
-        accounts = _accounts(contexts, raws, around)
+        accounts = _accounts([one.context for one in messages], raws, around)
         ats = _instants(messages, around, door)
         if accounts is None or ats is None:
             return None
-        try:
-            hashes = list(map(stamp_of, messages))
-        except Refused:
+        hashes = _stamps(messages)
+        if hashes is None:
             return None
         put(Columns(ats, people, events, accounts, [1] * len(ids), ids, hashes))
         return ids
@@ -54,9 +49,16 @@ def tracker(
     return take
 
 
+def _are_names(values: Sequence[str | None]) -> TypeGuard[Sequence[str]]:
+    return all(values) and max(map(len, cast("Sequence[str]", values))) <= NAME_LENGTH
+
+
 def _are_texts(values: Sequence[object], most: int) -> TypeGuard[Sequence[str]]:
     """Whether all are ids in the form of text that nobody needs to look at again."""
-    return {*map(type, values)} == {str} and not are_odd(cast("Sequence[str]", values), most)
+    if {*map(type, values)} != {str}:
+        return False
+    texts = cast("Sequence[str]", values)
+    return max(map(len, texts)) <= most and not are_odd(texts)
 
 
 def _accounts(
@@ -74,11 +76,25 @@ def _accounts(
 
 def _instants(messages: Sequence[Message], around: Surroundings, door: Door) -> Sequence[int] | None:
     """When each happened, in µs; None when one does not say so plainly."""
-    originals, stamps, own = zip(*map(_times, messages), strict=True)
-    texts = [original or stamp for original, stamp in zip(originals, stamps, strict=True)]
-    read = micros_of_all(texts) if all(texts) else None
+    texts = [one.originalTimestamp or one.timestamp for one in messages]
+    read = micros_of_all(cast("list[str]", texts)) if all(texts) else None
     if read is None:
         return None
-    sent = [micros_of(text) if text else around.sent for text in own] if any(own) else repeat(around.sent)
-    ats = list(map(corrected, read, sent, repeat(door.received)))
+    own = [one.sentAt for one in messages]
+    if any(own):
+        sent = [micros_of(text) if text else around.sent for text in own]
+        ats = list(map(corrected, read, sent, repeat(door.received)))
+    else:
+        late = 0 if around.sent is None else door.received - around.sent
+        ats = [min(at + late, door.received) for at in read]
     return ats if min(ats) >= EARLIEST else None
+
+
+def _stamps(messages: Sequence[Message]) -> Sequence[int] | None:
+    """The conflict hash of each; None when one holds what cannot be kept."""
+    try:
+        if {*[one.sentAt for one in messages], *[one.writeKey for one in messages]} == {None}:
+            return sent_hashes(map(_encode, messages))
+        return list(map(stamp_of, messages))
+    except (Refused, UnicodeError, msgspec.EncodeError, OverflowError):
+        return None

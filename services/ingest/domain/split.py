@@ -63,11 +63,15 @@ def text_of(body: bytes) -> str | None:
 
 def too_deep(body: bytes, items: list[bytes]) -> bool:
     """Whether the body nests beyond the limit. What has few brackets, in each item and around them, cannot."""
+    counts = [item.count(b"{") for item in items]
+    most = max(counts, default=0)
+    around = len(body) - sum(map(len, items)) - (len(items) - 1)  # bytes but for commas: no more braces can be there
+    if around + most < MAX_DEPTH and body.find(b"[") == body.rfind(b"["):  # one list: that of the items
+        return False
     lists, objects = body.count(b"["), body.count(b"{")
     if lists + objects <= MAX_DEPTH:
         return False
-    counts = [item.count(b"{") for item in items]
-    return lists + max(counts, default=0) + objects - sum(counts) > MAX_DEPTH and _deeper(body)
+    return lists + most + objects - sum(counts) > MAX_DEPTH and _deeper(body)
 
 
 def _deeper(body: bytes) -> bool:

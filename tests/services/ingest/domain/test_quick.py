@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from services.ingest.domain.intake import admit
 from services.ingest.domain.message import Call, read_call
-from services.ingest.domain.quick import Lines, taker
+from services.ingest.domain.quick import Lines, lines_of, read_plain
 from services.ingest.domain.quick_tracks import tracker
 from services.ingest.domain.segment import admit_call, surroundings
+from services.ingest.domain.split import Items, split
 from services.ingest.domain.verdict import Accepted, Door, Rejected, to_lines
 
 FIXTURES = Path(__file__).parents[3] / "fixtures"
@@ -59,16 +60,17 @@ def judged(verdicts: list[Accepted | Rejected]) -> tuple[list[str | None], Lines
     return [one.id if isinstance(one, Accepted) else None for one in verdicts], lines
 
 
-def agree_on(items: list[Any]) -> bool:
+def agree_on(items: list[Any], *, separators: tuple[str, str] = (",", ":")) -> bool:
     """Whether the short way took these items of /v1/events; then it made of them what the long way makes."""
-    raws = [json.dumps(item, ensure_ascii=False).encode("utf-8", "replace") for item in items]
-    lines: Lines = {}
-    ids = taker(DOOR, PARTITIONS, lines)(raws)
-    if ids is None:
-        assert lines == {}
-    else:
-        assert (list(ids), lines) == judged([admit(raw, DOOR) for raw in raws])
-    return ids is not None
+    body = json.dumps(items, ensure_ascii=False, separators=separators).encode("utf-8", "replace")
+    plain = read_plain(body, 1_000)
+    lines = None if plain is None else lines_of(plain, DOOR, PARTITIONS)
+    if plain is None or lines is None:
+        return False
+    found = split(body)
+    assert isinstance(found, Items)
+    assert (plain.ids, lines) == judged([admit(raw, DOOR) for raw in found.items])
+    return True
 
 
 def agree_on_call(body: bytes, header: str | None = None) -> bool:
@@ -101,6 +103,19 @@ def test_one_fact_that_needs_a_second_look_takes_all_with_it_the_long_way() -> N
     for odd in odds:
         assert not agree_on([USAGE, USAGE | odd]), odd
     assert not agree_on([USAGE | {"properties": {"a": "b" * 33_000}}])
+    assert not agree_on([USAGE, {name: value for name, value in USAGE.items() if name != "type"}])
+
+
+def test_a_large_request_of_small_facts_takes_the_short_way_and_one_fact_that_is_too_large_does_not() -> None:
+    many = [USAGE | {"id": f"{number:010}", "count": number or None} for number in range(1_000)]
+    assert agree_on(many)
+    assert agree_on(many, separators=(", ", ": "))
+    bare = [{name: fact[name] for name in ("type", "id", "at", "person_id", "event")} for fact in many]
+    assert agree_on(bare)
+    room = 32_768 - len(json.dumps(USAGE | {"properties": {"a": ""}}, separators=(",", ":")))
+    assert agree_on([*bare[1:], USAGE | {"properties": {"a": "b" * (room - 1_100)}}])
+    assert not agree_on([*bare[1:], USAGE | {"properties": {"a": "b" * (room + 1)}}])
+    assert not agree_on(many + many[:1])
 
 
 @settings(max_examples=300, deadline=None)
@@ -130,6 +145,21 @@ def test_calls_that_need_a_second_look_take_the_long_way() -> None:
     ):  # fmt: skip
         assert not agree_on_call(batch(TRACK, TRACK | odd)), odd
     assert not agree_on_call(batch({**TRACK, "context": {}}, context={"groupId": "of-the-batch"}))
+
+
+def test_calls_taken_by_parts_join_the_lines_that_other_parts_have_made() -> None:
+    call = read_call("batch", batch(*(TRACK | {"messageId": f"message-{number:04}"} for number in range(8))))
+    assert isinstance(call, Call)
+    lines: Lines = {}
+    take = tracker(surroundings(call, None), DOOR, PARTITIONS, lines)
+    assert take(call.messages[:4], call.raws[:4])
+    for held in lines.values():
+        held.append(b"another's")
+    assert take(call.messages[4:], call.raws[4:])
+    made = [line for held in lines.values() for line in held]
+    assert len(made) == 9
+    (whole,) = judged(admit_call(call, None, DOOR))[1].values()  # one person, one partition
+    assert [line for line in made if line != b"another's"] == whole
 
 
 @settings(max_examples=300, deadline=None)
