@@ -3,6 +3,7 @@
 from typing import Any
 
 from tests.bench.house import House, Worker
+from tests.bench.meter import Meter
 from tests.bench.table import Sample, say
 
 CONNECTIONS = 32
@@ -13,8 +14,10 @@ BATCH = 100
 class Door:
     """Sends facts (`kind` events) or calls (`kind` track) to one contestant at a time, every id new."""
 
-    def __init__(self, house: House, kind: str, token: str) -> None:
+    def __init__(self, house: House, kind: str, token: str, postgres: Meter | None = None) -> None:
+        """`postgres`: another server than the house's."""
         self._house, self._kind, self._token = house, kind, token
+        self._postgres = postgres or house.postgres
         self._seed = 0
         self._refused: dict[str, int] = {}
 
@@ -27,15 +30,14 @@ class Door:
             "kind": self._kind, "url": worker.url, "token": self._token, "connections": connections,
             "seconds": seconds, "facts": items, "seed": self._seed,
         }  # fmt: skip
-        cpu, postgres = worker.meter.cpu(), self._house.postgres.cpu()
+        cpu, postgres = worker.meter.cpu(), self._postgres.cpu()
         told = self._house.load(spec)
         spent = worker.meter.cpu() - cpu
         if not quiet:
             self._count(told)
         return Sample(
-            told["requests"] * items, spent, told["seconds"], self._house.postgres.cpu() - postgres,
-            worker.meter.peak_mb(),
-        )  # fmt: skip
+            told["requests"] * items, spent, told["seconds"], self._postgres.cpu() - postgres, worker.meter.peak_mb()
+        )
 
     def rounds(self, workers: list[Worker], items: int, rounds: int, seconds: float) -> list[list[Sample]]:
         """Interleaved rounds: one list of samples for each worker, the first of them ours."""

@@ -1,21 +1,33 @@
 """Row `freshness`: from the answer that accepts a fact to the health answer that shows it, at a steady rate."""
 
 import json
+from collections.abc import Sequence
 from statistics import median
 from typing import Any, Final
 
 from services.cli.compose import GATEWAY, SERVICES
-from tests.bench.house import Base, House, Worker
-from tests.bench.table import Row, say
+from tests.bench.house import Base, BenchFailed, House, Worker
+from tests.bench.prober import PATIENCE
+from tests.bench.table import Row, lost, say
 
 PROBES_A_SECOND: Final = 5
 KIND: Final = {False: "PostgreSQL log, one process", True: "Kafka, a process each"}
 
 
-def freshness(house: House, rate: int, seconds: float, log: str = "both") -> list[Row]:
-    """On one log or on both. The sender is an open model: a late answer does not hold back the next batch."""
-    logs = {"pg": (False,), "kafka": (True,), "both": (False, True)}[log]
-    return [_measured(house, rate, seconds, kafka=kafka) for kafka in logs]
+LOGS: Final = {"pg": (False,), "kafka": (True,), "both": (False, True)}
+
+
+def freshness(house: House, rates: Sequence[int], seconds: float, log: str = "both") -> list[Row]:
+    """On one log or on both. The sender is an open model: a late answer does not hold back the next batch. A rate that
+    fails keeps the others."""
+    rows: list[Row] = []
+    for rate in rates:
+        for kafka in LOGS[log]:
+            try:
+                rows.append(_measured(house, rate, seconds, kafka=kafka))
+            except (BenchFailed, OSError, ValueError) as problem:
+                rows.append(lost(f"freshness at {rate:,}/s", problem))
+    return rows
 
 
 def _measured(house: House, rate: int, seconds: float, *, kafka: bool) -> Row:
@@ -62,4 +74,8 @@ def _row(told: dict[str, Any], rate: int, cpu: float, postgres: float, peak: flo
         f"{cores}; {claims}",
     ]
     name = f"freshness at {rate:,}/s, {'Kafka' if kafka else 'pg'}"
-    return Row(name, sent / cpu, None, None, sent / seconds, None, postgres / sent * 1e6, None, peak, 1, notes)
+    figures = {"p50": p50 / 1000, "p99": p99 / 1000 if times and not told["lost"] else PATIENCE}
+    return Row(
+        name, sent / cpu, wall=sent / seconds, postgres_us=postgres / sent * 1e6, peak_mb=peak, rounds=1, notes=notes,
+        figures=figures,
+    )  # fmt: skip

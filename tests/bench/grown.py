@@ -38,6 +38,11 @@ _COPIED: Final = {
     },
 }  # fmt: skip
 _COUNTERS: Final = ("accounts", "acv", "eligible", "covered", "in_use", "contacted", "scored", "score")
+_MANY: Final = 4  # copies from which indexes are quicker made anew than kept up
+_INDEXES: Final = """
+SELECT indexrelid::regclass::text AS name, pg_get_indexdef(indexrelid) AS made FROM pg_index
+WHERE indrelid = $1::regclass AND NOT indisprimary
+"""
 _COLUMNS: Final = """
 SELECT column_name FROM information_schema.columns WHERE table_schema = 'scoring_state' AND table_name = $1
 AND is_generated = 'NEVER' ORDER BY ordinal_position
@@ -68,15 +73,20 @@ async def _tell(base: Base, usage: int) -> None:
 async def _copy(base: Base, copies: int) -> None:
     conn = await asyncpg.connect(base.settings.url, server_settings={"search_path": "scoring_state"})
     filled = {"accounts": TOLD, "stride": _STRIDE, "copies": copies}
-    await conn.execute("SET synchronous_commit = off; SET work_mem = '256MB'")
+    await conn.execute("SET synchronous_commit = off; SET work_mem = '256MB'; SET maintenance_work_mem = '256MB'")
     await conn.execute(_KEYS.format(**filled), timeout=900)
     for table, others in _COPIED.items():
         columns = [str(row[0]) for row in await conn.fetch(_COLUMNS, table)]
         values = ", ".join(others.get(column, column) for column in columns).format(**filled)
+        made = [row for row in await conn.fetch(_INDEXES, table) if copies >= _MANY]
+        for row in made:
+            await conn.execute(f"DROP INDEX {row['name']}")
         await conn.execute(
             f"INSERT INTO {table} ({', '.join(columns)}) SELECT {values} FROM {table}, generate_series(1, {copies}) i",
             timeout=900,
         )
+        for row in made:
+            await conn.execute(row["made"], timeout=900)
     await conn.execute("UPDATE counter SET " + ", ".join(f"{name} = {name} * {copies + 1}" for name in _COUNTERS))
     await conn.execute("VACUUM ANALYZE", timeout=900)
     await conn.execute("CHECKPOINT", timeout=900)

@@ -151,9 +151,10 @@ class House:
 
     async def _make(self, name: str, *, kafka: bool, template: Base | None) -> Base:
         server = self.server
+        copied = f" TEMPLATE {template.name} STRATEGY file_copy" if template else ""
         conn = await asyncpg.connect(server.dsn(OWNER, server.owner_password, "postgres"))
         try:
-            await conn.execute(f"CREATE DATABASE {name}" + (f" TEMPLATE {template.name}" if template else ""))
+            await conn.execute(f"CREATE DATABASE {name}" + copied, timeout=600)
         finally:
             await conn.close()
         url = server.dsn(OWNER, server.owner_password, name)

@@ -1,7 +1,7 @@
 """Row `reads`: what is asked most, through the gateway, beside a bare route with the same statements each."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ from tests.bench.house import House, Worker
 from tests.bench.table import Row, Sample, compared, say
 
 CLIENTS = 32
+WARM: Final = 0.5  # seconds of each contestant before the first round of a path
 _HOT = 500  # accounts asked for in turn
 PATHS: Final[Mapping[str, list[str]]] = {
     "health of one account": [f"/v1/accounts/{made.account_id(number)}/health" for number in range(_HOT)],
@@ -38,13 +39,27 @@ def reads(house: House, rounds: int, seconds: float, accounts: int) -> list[Row]
     rows = []
     for name, paths in PATHS.items():
         pairs: tuple[Rounds, Rounds] = ([], [])
-        for number in range(rounds):
-            say(f"reads: {name}, round {number + 1} of {rounds}")
+        for worker in (ours, bare):
+            _round(house, worker, base.tenant.keys["admin"], paths, WARM)
+        say(f"reads: {name}, {rounds} rounds")
+        for _ in range(rounds):
             for worker, told in zip((ours, bare), pairs, strict=True):
                 told.append(_round(house, worker, base.tenant.keys["admin"], paths, seconds))
-        rows.append(_row(name, *pairs))
-    rows[0].notes.append(f"{accounts:,} accounts; idle: {_idle(house, ours):.1f} % of a core with its PostgreSQL")
+        rows.append(_row(f"read {name}, {accounts:,}", *pairs))
+    rows[0].notes.append(f"idle: {_idle(house, ours):.1f} % of a core with its PostgreSQL; scoring only answers here")
     return rows
+
+
+def beside_few(rows: Sequence[Row], few: int, many: int) -> list[Row]:
+    """How late the latest answers are at very many accounts, beside a few: a row for each path measured at both."""
+    found = {row.name: row.figures["p99"] for row in rows if "p99" in row.figures}
+    made = []
+    for name in PATHS:
+        one, other = found.get(f"read {name}, {few:,}"), found.get(f"read {name}, {many:,}")
+        if one and other:
+            note = f"p99 {other:.1f} ms at {many:,} accounts, {one:.1f} ms at {few:,}"
+            made.append(Row(f"p99 {name}, {many:,}", ratio=other / one, notes=[note]))
+    return made
 
 
 def _row(name: str, ours: Rounds, bare: Rounds) -> Row:
@@ -53,14 +68,14 @@ def _row(name: str, ours: Rounds, bare: Rounds) -> Row:
     note = f"p99 at {CLIENTS} clients: {late[0]:.1f} ms, bare {late[1]:.1f} ms" + (
         f"; refused {refused}" * bool(refused)
     )
-    return compared(f"read {name}", [one for one, _ in ours], [one for one, _ in bare], note)
+    pairs = [one for one, _ in ours], [one for one, _ in bare]
+    return compared(name, *pairs, note, figures={"p99": late[0], "p99_bare": late[1]})
 
 
 def _round(house: House, worker: Worker, token: str, paths: list[str], seconds: float) -> tuple[Sample, dict[str, Any]]:
     spec = {
         "kind": "get", "url": worker.url, "token": token, "connections": CLIENTS, "seconds": seconds, "paths": paths,
     }  # fmt: skip
-    house.load({**spec, "seconds": 0.3})
     cpu, postgres = worker.meter.cpu(), house.postgres.cpu()
     told = house.load(spec)
     spent, stored = worker.meter.cpu() - cpu, house.postgres.cpu() - postgres

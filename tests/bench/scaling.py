@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from statistics import median
 from typing import Final
 
 import asyncpg
@@ -36,15 +37,13 @@ def scaling(house: House, rounds: int, count: int, accounts: int) -> list[Row]:
             say(f"scaling: {number} of {PROCESSES[-1]} processes, round {turn + 1} of {rounds}")
             sample, notes[number] = _round(house, number, count, accounts, turn)
             samples[number].append(sample)
-    return [
-        compared(f"scoring, {number} of a group", samples[number], samples[1], _wall(samples, number), notes[number])
-        for number in PROCESSES
-    ]
+    return [_row(samples, number, notes[number]) for number in PROCESSES]
 
 
-def _wall(samples: dict[int, list[Sample]], number: int) -> str:
-    gain = sorted(one.per_second / alone.per_second for one, alone in zip(samples[number], samples[1], strict=True))
-    return f"{gain[len(gain) // 2]:.2f} × one process by the wall clock"
+def _row(samples: dict[int, list[Sample]], number: int, note: str) -> Row:
+    gain = median(one.per_second / alone.per_second for one, alone in zip(samples[number], samples[1], strict=True))
+    notes = f"{gain:.2f} × one process by the wall clock", note
+    return compared(f"scoring, {number} of a group", samples[number], samples[1], *notes, figures={"wall": gain})
 
 
 def _round(house: House, number: int, count: int, accounts: int, turn: int) -> tuple[Sample, str]:
