@@ -6,7 +6,8 @@ the fold and is deleted here in the same transaction as the figures.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import structlog
@@ -25,6 +26,7 @@ log = structlog.get_logger()
 TICK: Final = 0.25
 ROUND: Final = 2_000  # waiting rows taken at once
 TOGETHER: Final = 2_000  # waiting rows up to which shards are read and written as one: fewer statements where few wait
+TURNS: Final = 4  # lots of one shard in a round
 LANES: Final = 2  # transactions side by side: while PostgreSQL works for one, we compute for the other
 REST: Final = 4.0  # while the fold is behind: how long we rest after a round, in rounds
 # Advisory lock classes, mixed with the name of the state: one that is being rebuilt beside it waits for nobody.
@@ -85,22 +87,28 @@ class Assessor:
             await asyncio.sleep(TICK)
 
     async def round(self) -> int:
-        """One pass over all shards: how many waiting rows were taken."""
+        """One pass over all shards, a few where more waits than is taken at once: how many waiting rows were taken."""
         await self._tenants.refresh_if_old()
         async with connection(self._database.worker) as conn:
             waiting = [(row["shard"], row["rows"]) for row in await conn.fetch(_WAITING)]
-        groups = iter(in_groups(waiting, TOGETHER))
+        groups: deque[tuple[Sequence[int], int]] = deque((shards, 1) for shards in in_groups(waiting, TOGETHER))
         done = await asyncio.gather(*(self._lane(groups) for _ in range(LANES)), return_exceptions=True)
         for problem in done:
             if isinstance(problem, BaseException):
                 raise problem
         return sum(taken for taken in done if isinstance(taken, int))
 
-    async def _lane(self, groups: Iterator[Sequence[int]]) -> int:
-        """Works off what the other lanes have not begun."""
+    async def _lane(self, groups: deque[tuple[Sequence[int], int]]) -> int:
+        """Works off what the other lanes have not begun. Where as much was taken as may be, more may wait: that comes
+        again after the others, so that no lane stands still at the end of each pass. Not for ever: who has come to wait
+        since is seen by the next round."""
         taken = 0
-        for shards in groups:
-            taken += await self._shards(shards)
+        while groups:
+            shards, turn = groups.popleft()
+            found = await self._shards(shards)
+            taken += found
+            if found >= ROUND and turn < TURNS and not self._lag():
+                groups.append((shards, turn + 1))
         return taken
 
     async def _shards(self, shards: Sequence[int]) -> int:

@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from services.scoring.account import AccountAt, Amounts, Moment, Override, Planned, Touch
-from services.scoring.coverage.rules import Coverage, contacted, coverage
+from services.scoring.coverage.rules import Coverage, contacted, coverage, reached
 from services.scoring.health.model import PublishedModel, pick
 from services.scoring.health.readings import readings_of
 from services.scoring.health.rules import NOTHING, Health, band_of, effective_band, evaluate, score_of
@@ -138,7 +138,7 @@ def stand_at(account: AccountAt, moment: Moment, rules: Rulebook) -> Stand:
         return Stand(0, None, None, None)
     tier = account.tier_exception or tier_of(life.value, rules.amounts)
     policy, model = rules.of(tier)
-    cover = coverage(account, life, policy, moment)
+    cover = reached(account, life, policy, moment)
     score = score_of(model.document, readings_of(account, life, cover, policy, rules.settings, moment))
     band = effective_band(band_of(score, model.document.bands), account.override, moment)
     return Stand(life.value, tier, score, band)

@@ -1,6 +1,6 @@
 """Coverage: who counts, who was talked to in time and until when; rates of groups and what they fall short. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from fractions import Fraction
@@ -38,8 +38,10 @@ class GroupCoverage:
     shortfall: int
 
 
-def last_counting(touches: Iterable[Touch], policy: CoveragePolicy) -> Touch | None:
+def last_counting(touches: Collection[Touch], policy: CoveragePolicy) -> Touch | None:
     """The latest contact that counts for the tier, by time, then id."""
+    if not touches:
+        return None
     counting = [touch for touch in touches if touch.channel in policy.channels and touch.outcome in policy.outcomes]
     return max(counting, key=lambda touch: (touch.at, touch.id), default=None)
 
@@ -58,6 +60,14 @@ def coverage(account: AccountAt, life: Lifecycle, policy: CoveragePolicy, moment
     due_day = policy.window.first_out(contact_day) if contact_day else life.start
     covered = contact_day is not None and contact_day > policy.window.start_day(moment.day)
     return Coverage(True, covered, start_of_day(due_day, moment.tz), due_day, last, contact_day)
+
+
+def reached(account: AccountAt, life: Lifecycle, policy: CoveragePolicy, moment: Moment) -> Coverage:
+    """What a score reads of the coverage at T: whether it is eligible and the last contact; no `covered` and no due."""
+    last = last_counting(account.touches, policy)
+    return Coverage(
+        eligible(life, moment.day), None, None, None, last, day_of(last.at, moment.tz) if last is not None else None
+    )
 
 
 def contacted(start: date | None, contact_day: date | None) -> bool:

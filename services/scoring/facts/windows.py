@@ -9,6 +9,7 @@ from services.scoring.account import UsageAt
 DAYS: Final = 90  # the longest window
 _HALF: Final = 60  # days in one integer; two of them reach back, so the earliest moment may lie 30 days before
 _USERS: Final = 28
+_IN_USERS, _IN_DAYS = (1 << _USERS) - 1, (1 << DAYS) - 1  # the first days of a mask
 # Bit n = the day n days before D ($3). `near` has days 0…59, `far` 60…119.
 _MASK: Final = (
     "coalesce(bit_or(1::bigint << ($3::date - day - {0})) FILTER (WHERE $3::date - day BETWEEN {0} AND {1}), 0)"
@@ -66,7 +67,7 @@ def features_at(rows: Iterable[Any], names: Mapping[int, str], ago: int) -> dict
     """Event names of the value features used in the 28 days up to the moment, by account; out of FEATURES_USED."""
     found: dict[int, set[str]] = {}
     for account, feature, near in rows:
-        if _within(near >> ago, _USERS):
+        if near >> ago & _IN_USERS:
             found.setdefault(account, set()).add(names[feature])
     return {account: frozenset(used) for account, used in found.items()}
 
@@ -76,13 +77,6 @@ def usage_at(
 ) -> UsageAt:
     """What the rules read, at the index-th of the window's moments."""
     days = window.days >> ago
-    silent = _within(days >> 14, _USERS)  # (D - 42, D - 14]
-    return UsageAt(
-        first, last, _within(days, _USERS), _within(days, DAYS), silent, window.users[index], window.before[index],
-        used, ids,
-    )  # fmt: skip
-
-
-def _within(days: int, length: int) -> int:
-    """How many of the first days are set."""
-    return (days & ((1 << length) - 1)).bit_count()
+    active, long = (days & _IN_USERS).bit_count(), (days & _IN_DAYS).bit_count()
+    silent = (days >> 14 & _IN_USERS).bit_count()  # (D - 42, D - 14]
+    return UsageAt(first, last, active, long, silent, window.users[index], window.before[index], used, ids)

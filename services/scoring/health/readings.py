@@ -1,7 +1,7 @@
 """Every metric of an account at T, as its health model reads them. Pure."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import Final
 
@@ -97,11 +97,13 @@ def _ratio(part: int, whole: int | None, least: int = 1) -> Reading:
     return Reading(part / whole) if whole is not None and whole >= least else NO_DATA
 
 
-def weighted_score(scores: Iterable[PersonScore], day: date) -> float | None:
+def weighted_score(scores: Collection[PersonScore], day: date) -> float | None:
     """Mean of each person's latest score, weighted 1 − age/180 by whole days; None without one younger than 180 days.
 
     In integers up to the one division, so that the order of persons cannot matter.
     """
+    if not scores:
+        return None
     told = [(SCORE_DAYS - (day - score.day).days, score.score) for score in scores]
     young = [(weight, score) for weight, score in told if weight > 0]
     total = sum(weight for weight, _ in young)

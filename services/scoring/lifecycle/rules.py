@@ -117,6 +117,8 @@ def amount(contracts: Iterable[ContractAt], told: int | None, is_churned: bool) 
 
 def lifecycle(account: AccountAt, moment: Moment) -> Lifecycle:
     """All of it at T."""
+    if not account.contracts:
+        return _without_contracts(account)
     told = account.attributes
     gone = churned(told.get("status"), account.status_at, account.contracts, moment.tz, moment.day)
     contracts = contracts_at(account.contracts, moment.day).values()
@@ -132,6 +134,20 @@ def lifecycle(account: AccountAt, moment: Moment) -> Lifecycle:
         renewal_on=renewal_date(contracts, told.get("renewal_on")),
         live=any(contract.live for contract in contracts),
     )
+
+
+def _without_contracts(account: AccountAt) -> Lifecycle:
+    """The same where no contract was ever told, which is most accounts of most tenants: the account's word alone."""
+    told = account.attributes
+    status = told.get("status")
+    gone = status == "churned" and account.status_at is not None
+    start: date | None = told.get("customer_since")
+    source = None if start is None else "customer_since"
+    if start is None and account.usage.first_day is not None:
+        start, source = account.usage.first_day, "usage"
+    acv = 0 if gone else told.get("acv")
+    value = (acv or 0) + (told.get("potential_acv") or 0)
+    return Lifecycle(shown_status(status, gone), gone, start, source, acv, value, told.get("renewal_on"), False)
 
 
 def shown_status(status: str | None, is_churned: bool) -> str:
