@@ -160,10 +160,11 @@ CREATE INDEX ON {schema}.account_state (tenant, call_order) WHERE call_order IS 
 {indexes}
 
 -- How each account stood at T (ago 0) and at the end of the days 1, 7 and 28 before. Written by the assessment.
+-- Every row is written again each night: half a page is kept free for that, so that no index is written with it.
 CREATE TABLE {schema}.standing (
   tenant int NOT NULL, account int NOT NULL, ago smallint NOT NULL, day date NOT NULL, value bigint NOT NULL,
   tier text, score double precision, band text NOT NULL, PRIMARY KEY (tenant, account, ago)
-) WITH (fillfactor = 80);
+) WITH (fillfactor = 50);
 -- value > 0 only while the account exists and is not churned: the order that provisional tiers are read from.
 CREATE INDEX ON {schema}.standing (tenant, ago, value DESC, account) WHERE value > 0;
 
