@@ -43,6 +43,9 @@ _INDEXES: Final = """
 SELECT indexrelid::regclass::text AS name, pg_get_indexdef(indexrelid) AS made FROM pg_index
 WHERE indrelid = $1::regclass AND NOT indisprimary
 """
+_KEYS_OF: Final = """
+SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = $1::regclass AND contype = 'p'
+"""
 _COLUMNS: Final = """
 SELECT column_name FROM information_schema.columns WHERE table_schema = 'scoring_state' AND table_name = $1
 AND is_generated = 'NEVER' ORDER BY ordinal_position
@@ -78,16 +81,26 @@ async def _copy(base: Base, copies: int) -> None:
     for table, others in _COPIED.items():
         columns = [str(row[0]) for row in await conn.fetch(_COLUMNS, table)]
         values = ", ".join(others.get(column, column) for column in columns).format(**filled)
-        made = [row for row in await conn.fetch(_INDEXES, table) if copies >= _MANY]
-        for row in made:
-            await conn.execute(f"DROP INDEX {row['name']}")
+        say(f"grown: {table}")
+        again = await _without_indexes(conn, table) if copies >= _MANY else []
         await conn.execute(
             f"INSERT INTO {table} ({', '.join(columns)}) SELECT {values} FROM {table}, generate_series(1, {copies}) i",
             timeout=900,
         )
-        for row in made:
-            await conn.execute(row["made"], timeout=900)
+        for statement in again:
+            await conn.execute(statement, timeout=900)
     await conn.execute("UPDATE counter SET " + ", ".join(f"{name} = {name} * {copies + 1}" for name in _COUNTERS))
     await conn.execute("VACUUM ANALYZE", timeout=900)
     await conn.execute("CHECKPOINT", timeout=900)
     await conn.close()
+
+
+async def _without_indexes(conn: asyncpg.Connection, table: str) -> list[str]:
+    """Drops the table's indexes and its key; the statements that make them again."""
+    keys = [tuple(row) for row in await conn.fetch(_KEYS_OF, table)]
+    indexes = [tuple(row) for row in await conn.fetch(_INDEXES, table)]
+    for name, _ in keys:
+        await conn.execute(f"ALTER TABLE {table} DROP CONSTRAINT {name}")
+    for name, _ in indexes:
+        await conn.execute(f"DROP INDEX {name}")
+    return [*(f"ALTER TABLE {table} ADD {told}" for _, told in keys), *(made for _, made in indexes)]
