@@ -140,11 +140,11 @@ class Doors:
             raise TooLarge(f"A batch may have {MAX_MESSAGES} messages.")
         self._shares.take(asker.tenant, len(call.messages))
         door, around, taken = self._door(asker), surroundings(call, header_sent_at), _Taken(self._partitions)
-        take = tracker(around, door, self._partitions, taken.lines)
+        take = tracker(around, door, self._partitions, taken.lines) if len(call.messages) >= _MANY else None
 
         def judge(some: slice) -> Sequence[str | Rejected]:
             messages = call.messages[some]
-            ids = take(messages, call.raws[some]) if len(messages) >= _MANY else None
+            ids = None if take is None else take(messages, call.raws[some])
             return ids or [
                 taken.add(one if isinstance(one, Rejected) else admit_message(one, around, door)) for one in messages
             ]
