@@ -17,6 +17,7 @@ from tests.kafka import Broker
 from tests.services.scoring.dump import dump
 from tests.services.scoring.harness import PARTITIONS, House, TestTenant, open_house
 
+pytestmark = pytest.mark.slow
 NAMES: Final = (
     "tenant", "tenant_id", "tenant-id", "x-tenant", "x-tenant-id", "genki-tenant", "ce_tenant", "ce_source", "key",
 )  # fmt: skip
