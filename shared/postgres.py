@@ -35,6 +35,10 @@ _LOST: Final = (
 )
 
 
+# What a worker waits out: a database that is away, or did not do as asked. A timeout is an OSError.
+TROUBLE: Final = (Unavailable, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+
+
 class NotIsolated(Exception):
     """The database does not keep tenants apart: the boot check found a role or table outside the policy."""
 

@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 from typing import Annotated, Final
 
-import asyncpg
 from cyclopts import Parameter
 
 from services.cli.commands import Json
@@ -16,10 +15,9 @@ from services.scoring.ledger.books import Report
 from services.scoring.ledger.read import audit
 from services.scoring.ledger.rebuild import rebuild as add_rebuild
 from shared.bus import BusBroken, BusUnavailable
-from shared.errors import Unavailable
-from shared.postgres import DatabaseSettings
+from shared.postgres import TROUBLE, DatabaseSettings
 
-_TROUBLE: Final = (BadLedger, BusBroken, BusUnavailable, Unavailable, OSError, asyncpg.PostgresError)
+_TROUBLE: Final = (BadLedger, BusBroken, BusUnavailable, *TROUBLE)
 
 
 def audit_ledger(

@@ -6,14 +6,12 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final
 
-import asyncpg
 import structlog
 
 from services.ingest import store
 from services.ingest.domain.verdict import Rejected
 from shared.clock import Clock
-from shared.errors import Unavailable
-from shared.postgres import Database, connection, tenant_transaction
+from shared.postgres import TROUBLE, Database, connection, tenant_transaction
 
 PAYLOAD: Final = 2048  # bytes
 _WAITING: Final = 20_000  # refusals in memory (≈ 50 MB); beyond it the oldest are only counted
@@ -21,7 +19,6 @@ _BATCH: Final = 2_000
 _PAUSE: Final = 0.5  # s
 _PRUNE_EVERY: Final = 600.0  # s
 _log = structlog.get_logger("genki.ingest")
-_TROUBLE: Final = (Unavailable, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 
 
 class Rejections:
@@ -52,7 +49,7 @@ class Rejections:
             try:
                 while await self.flush():
                     pass
-            except _TROUBLE as trouble:
+            except TROUBLE as trouble:
                 _log.warning("rejections_not_written", waiting=len(self._waiting), reason=type(trouble).__name__)
                 await asyncio.sleep(_PAUSE * 10)
 
@@ -76,7 +73,7 @@ class Rejections:
     async def prune(self) -> None:
         """Forgets what is older than seven days, every ten minutes, for ever."""
         while True:
-            with suppress(*_TROUBLE):
+            with suppress(*TROUBLE):
                 await self.prune_once()
             await asyncio.sleep(_PRUNE_EVERY)
 
@@ -91,7 +88,7 @@ class Rejections:
 
     async def close(self) -> None:
         """Writes what is left, two seconds at most."""
-        with suppress(*_TROUBLE, TimeoutError):
+        with suppress(*TROUBLE):
             async with asyncio.timeout(2):
                 while await self.flush():
                     pass

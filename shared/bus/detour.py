@@ -15,13 +15,11 @@ import structlog
 
 from shared.bus import Bus, BusUnavailable, Consumer, Outgoing, Place, Positions
 from shared.bus.outbox import put, waiting_bytes
-from shared.errors import Unavailable
-from shared.postgres import connection
+from shared.postgres import TROUBLE, connection
 
 PATIENCE: Final = 2.0  # seconds that a record waits for Kafka
 LOOK_EVERY: Final = 1.0  # seconds between two looks for it
 MOST_BYTES: Final = 1024**3  # of the outbox; beyond, facts are refused until the relay has made room
-_TROUBLE: Final = (Unavailable, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 _log = structlog.get_logger("genki.detour")
 
 
@@ -81,7 +79,7 @@ class Detour:
     async def _look(self) -> None:
         """Until Kafka answers; counts meanwhile how much waits."""
         while True:
-            with suppress(*_TROUBLE):
+            with suppress(*TROUBLE):
                 await self._count()
             await asyncio.sleep(LOOK_EVERY)
             with suppress(BusUnavailable):
@@ -104,7 +102,7 @@ class Detour:
         try:
             async with asyncio.timeout(timeout), connection(self._pool, timeout) as conn:
                 await put(conn, records)
-        except _TROUBLE as problem:
+        except TROUBLE as problem:
             raise BusUnavailable(f"Kafka is away, and so is the outbox: {type(problem).__name__}") from problem
         finally:
             self._put_surely += size

@@ -15,8 +15,7 @@ from shared import facts, metrics
 from shared.bus import Bus, BusUnavailable, Outgoing, Place, RecordRefused, cut
 from shared.bus.postgres import PostgresBus, append
 from shared.clock import from_micros, to_micros
-from shared.errors import Unavailable
-from shared.postgres import IDLE_SECONDS, Connection, connection
+from shared.postgres import IDLE_SECONDS, TROUBLE, Connection, connection
 
 PAUSE: Final = 0.1  # seconds between looks at an empty outbox
 BACKOFF: Final = 1.0  # seconds after the log or the database did not answer
@@ -43,7 +42,7 @@ DELETE FROM bus.outbox o WHERE shipped_to <= (
 """
 _LEFT: Final = "SELECT EXISTS (SELECT FROM bus.outbox WHERE shipped_to IS NOT NULL)"
 _BYTES: Final = "SELECT coalesce(sum(octet_length(body)), 0)::bigint FROM bus.outbox"
-_TROUBLE: Final = (Unavailable, BusUnavailable, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+_TROUBLE: Final = (BusUnavailable, *TROUBLE)
 _REFUSED: Final = (RecordRefused, ValueError)  # ValueError: longer than a producer of ours may send
 _log = structlog.get_logger("genki.outbox")
 

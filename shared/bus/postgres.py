@@ -11,8 +11,7 @@ import cramjam
 
 from shared.bus import BusBroken, BusUnavailable, Outgoing, Place, Positions, Record
 from shared.clock import from_micros, to_micros
-from shared.errors import Unavailable
-from shared.postgres import Connection, connection
+from shared.postgres import TROUBLE, Connection, connection
 
 POLL: Final = 0.02  # seconds between looks at the heads when no publisher of this process wakes us
 _RECORDS: Final = 64  # per partition and fetch
@@ -42,7 +41,6 @@ CROSS JOIN LATERAL (
   SELECT topic, part, off, received, facts, body FROM bus.log
   WHERE topic = w.topic AND part = w.part AND off >= w.next ORDER BY off LIMIT $4) l
 """
-_TROUBLE: Final = (Unavailable, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 
 
 async def append(conn: Connection, records: Sequence[Outgoing]) -> None:
@@ -86,7 +84,7 @@ class PostgresBus:
         try:
             async with asyncio.timeout(timeout), connection(self._pool, timeout) as conn:
                 await append(conn, records)
-        except _TROUBLE as problem:
+        except TROUBLE as problem:
             raise BusUnavailable(str(problem) or type(problem).__name__) from problem
         self.wake()
 
@@ -99,7 +97,7 @@ class PostgresBus:
         try:
             async with connection(self._pool, 5) as conn:
                 rows = await conn.fetch(_HEADS, list(topics))
-        except _TROUBLE as problem:
+        except TROUBLE as problem:
             raise BusUnavailable(str(problem) or type(problem).__name__) from problem
         return {(row["topic"], row["part"]): row["next"] for row in rows}
 
@@ -118,7 +116,7 @@ class PostgresBus:
                     [wanted[place] for place in places],
                     _RECORDS,
                 )
-        except _TROUBLE as problem:
+        except TROUBLE as problem:
             raise BusUnavailable(str(problem) or type(problem).__name__) from problem
         return [_record(row) for row in rows]
 

@@ -24,7 +24,7 @@ from services.scoring.ledger.rules import Counted
 from shared.bus import BusUnavailable, Place
 from shared.clock import Clock
 from shared.facts import CONSUMED_TOPICS
-from shared.postgres import DatabaseSettings
+from shared.postgres import TROUBLE, DatabaseSettings
 from tests.journeys.running import Ground
 
 _POSITIONS: Final = "SELECT topic, part, next FROM bus.position WHERE bus = $1 AND consumer = $2"
@@ -36,7 +36,7 @@ JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE a.attname = 'tenant' AND c.relkind IN ('r', 'p') AND NOT c.relispartition
   AND n.nspname IN ('access', 'ingest', 'nps', 'scoring', 'scoring_state') AND has_table_privilege(c.oid, 'SELECT')
 """
-_TROUBLE: Final = (BusUnavailable, OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+_TROUBLE: Final = (BusUnavailable, *TROUBLE)
 
 
 async def audit(

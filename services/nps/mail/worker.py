@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from email.errors import MessageError
 from typing import Any, Final
 
-import asyncpg
 import structlog
 
 from services.nps import survey_store
@@ -27,8 +26,7 @@ from shared import facts
 from shared.bus import Bus
 from shared.bus.outbox import announce, wake
 from shared.clock import Clock, to_micros, zone
-from shared.errors import Unavailable
-from shared.postgres import Connection, Database, connection, tenant_transaction
+from shared.postgres import TROUBLE, Connection, Database, connection, tenant_transaction
 
 PAUSE: Final = 1.0  # seconds between looks at the queue
 BACKOFF: Final = 5.0  # seconds after the database did not answer
@@ -37,7 +35,6 @@ AT_ONCE: Final = 20  # mails of a tenant taken together
 TENANTS_AT_ONCE: Final = 8
 LONGEST: Final = 120.0  # seconds for a lot through one server; mails that are not begun by then wait
 SLOW: Final = timedelta(minutes=1)  # until they are tried again
-_TROUBLE: Final = (Unavailable, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 _log = structlog.get_logger("genki.nps.mail")
 Row = Mapping[str, Any]
 
@@ -59,7 +56,7 @@ class Mailer:
                 pause = PAUSE
                 try:
                     due = await self._due()
-                except _TROUBLE as problem:
+                except TROUBLE as problem:
                     _log.warning("mail_waits", problem=type(problem).__name__)
                     due, pause = {}, BACKOFF
                 for tenant in due.keys() - busy:
@@ -89,7 +86,7 @@ class Mailer:
         try:
             while await self._tenant(tenant, time_zone):
                 pass
-        except _TROUBLE as problem:
+        except TROUBLE as problem:
             _log.warning("mail_waits", tenant=tenant, problem=type(problem).__name__)
             await asyncio.sleep(BACKOFF)
         finally:
@@ -161,7 +158,7 @@ class Mailer:
             with suppress(Exception):
                 await asyncio.wait_for(work, 8)
             raise
-        except _TROUBLE:
+        except TROUBLE:
             raise
         except Exception:  # noqa: BLE001 one mail must not keep the others, nor end the process; its lease lapses
             _log.exception("mail_broke", tenant=tenant, invitation=row["invitation_id"], number=row["number"])

@@ -5,7 +5,6 @@ import base64
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
-import asyncpg
 import cramjam
 import msgspec
 import structlog
@@ -13,9 +12,8 @@ import structlog
 from services.scoring.erasure.rules import Erased, mentions, scrubbed
 from services.scoring.erasure.store import read_list, share
 from shared.clock import Clock
-from shared.errors import Unavailable
 from shared.facts import DEAD_TOPIC
-from shared.postgres import Connection, Database, connection, tenant_transaction
+from shared.postgres import TROUBLE, Connection, Database, connection, tenant_transaction
 
 log = structlog.get_logger("genki.erasure")
 EVERY: Final = 1.0  # seconds between two looks at what waits
@@ -36,7 +34,6 @@ WHERE l.topic = w.topic AND l.part = w.part AND l.off = w.off
 """
 _OUTBOX: Final = "SELECT seq, body FROM bus.outbox WHERE seq > $1 AND body <> '' ORDER BY seq LIMIT $2"
 _WAITED: Final = "UPDATE bus.outbox SET body = $3 WHERE seq = $1 AND body = $2"
-_TROUBLE: Final = (Unavailable, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 Cleaner = Callable[[bytes], bytes]
 
 
@@ -55,7 +52,7 @@ class Eraser:
         while True:
             try:
                 await self.round()
-            except (*_TROUBLE, Busy) as problem:
+            except (*TROUBLE, Busy) as problem:
                 log.warning("erasure_waits", reason=type(problem).__name__)
             await asyncio.sleep(EVERY)
 
