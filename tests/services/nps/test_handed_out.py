@@ -10,7 +10,7 @@ from shared import facts
 from shared.clock import from_micros
 from tests.services.nps.conftest import Desk, Post
 from tests.services.nps.mailbox import Mailbox
-from tests.services.nps.test_mail import Hrefs, body, guest, posted, sending, states
+from tests.services.nps.mailing import Hrefs, body, guest, posted, sending, states
 from tests.services.nps.test_surveys import asked, known, made, rows
 from tests.services.scoring.harness import stamp
 
