@@ -199,8 +199,8 @@ async def test_a_slow_server_gets_its_time_and_the_rest_waits_without_an_attempt
     await known(desk, "a", "b", "c", "d")
     survey = await made(desk)
     await invited(desk, survey, "a", "b", "c", "d")
-    monkeypatch.setattr(worker, "LONGEST", 0.5)
-    box.delay = 0.3
+    monkeypatch.setattr(worker, "LONGEST", 2.0)
+    box.delay = 1.2
     await posted(post)
     assert len(box.mails) == 2
     rest = "SELECT attempts, problem FROM nps.mail WHERE tenant = $1 AND state = 'waiting'"
