@@ -1,7 +1,9 @@
 """`python -m tests.faults.soak [--minutes 30]`: load for long, one random fault a minute, and what it leaves behind.
 
 At the end: nothing waits, every book balances, and memory, file descriptors and connections are where they were. A
-process that a fault ended begins anew, so slopes are drawn over those that lived longest between two ends.
+process that a fault ended begins anew, so slopes are drawn over those that lived longest between two ends; memory is
+the process's own (USS), as what it shares is counted less the more others share it. `--calm` strikes nothing: then
+every process lives all the time, and its memory says more.
 """
 
 import argparse
@@ -30,7 +32,7 @@ _BACKENDS: Final = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = '
 
 @dataclass(frozen=True)
 class Seen:
-    """One look: seconds since the beginning, and per process its pid, memory (PSS, MB) and open files."""
+    """One look: seconds since the beginning, and per process its pid, memory (USS, MB) and open files."""
 
     at: float
     processes: dict[str, tuple[int, float, int]]
@@ -38,13 +40,13 @@ class Seen:
     lag: int
 
 
-async def soak(stage: Stage, minutes: float, rate: float) -> list[Seen]:
+async def soak(stage: Stage, minutes: float, rate: float, *, calm: bool = False) -> list[Seen]:
     """Load of `rate` facts a second, a fault a minute. Raises AssertionError when a book does not balance."""
     ended = asyncio.Event()
     async with stage.load(rate, patience=180) as run:
         watching = asyncio.create_task(_watch(stage.ground, ended))
         until = time.monotonic() + minutes * 60
-        while time.monotonic() + EVERY < until:
+        while not calm and time.monotonic() + EVERY < until:
             began = time.monotonic()
             name, strike = stage.dice.choice(FAULTS)
             tell(f"{(until - began) / 60:4.1f} min left  {name}")
@@ -79,12 +81,12 @@ def _memory(stand: Ground, name: str) -> tuple[int, float, int] | None:
     if pid is None:
         return None
     process = psutil.Process(pid)
-    return pid, process.memory_full_info().pss / 2**20, process.num_fds()
+    return pid, process.memory_full_info().uss / 2**20, process.num_fds()
 
 
 def told(seen: list[Seen]) -> list[str]:
     """Per service its longest life without an end: how long, memory at the beginning and the end of it, its slope."""
-    found = [f"{'service':8} {'min':>5} {'PSS MB, first → last':>21} {'MB/h':>7} {'%/h':>6}  files first → last"]
+    found = [f"{'service':8} {'min':>5} {'USS MB, first → last':>21} {'MB/h':>7} {'%/h':>6}  files first → last"]
     for name in NAMES:
         life = _longest(seen, name)
         if len(life) < 5:
@@ -96,6 +98,8 @@ def told(seen: list[Seen]) -> list[str]:
             f"{name:8} {(last[0] - first[0]) / 60:5.1f} {f'{first[1]:.1f} → {last[1]:.1f}':>21} {slope:7.1f} "
             f"{slope / first[1] * 100:6.1f}  {first[2]} → {last[2]}"
         )
+        by_minutes = range(0, len(life), round(300 / LOOK_EVERY))
+        found.append("         every 5 min: " + " ".join(f"{life[at][1]:.1f}" for at in by_minutes))
     found.append(
         f"connections to PostgreSQL {seen[0].backends} → {seen[-1].backends}, most {max(s.backends for s in seen)}"
     )
@@ -190,6 +194,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--rate", type=float, default=200, help="facts a second")
+    parser.add_argument("--calm", action="store_true", help="no faults")
     parser.add_argument("--seed", type=int, default=SEED)
     asked = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # everything that was started is ended
@@ -198,7 +203,7 @@ def main() -> int:
     with ground() as ready:
         stage = Stage(ready, random.Random(f"{asked.seed} soak"), row)
         try:
-            seen = asyncio.run(soak(stage, asked.minutes, asked.rate))
+            seen = asyncio.run(soak(stage, asked.minutes, asked.rate, calm=asked.calm))
             row.green = True
             row.reason = "; ".join(stage.notes)
         except AssertionError as problem:
