@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, ProducerClosed, RecordListTooLargeError
 
 from shared.bus import BusUnavailable, Outgoing, Place, Positions, RecordRefused
+from shared.bus.kafka.closed import tell_closed
 from shared.bus.kafka.consumer import KafkaConsumer
 from shared.bus.kafka.quiet import quieten
 from shared.bus.kafka.topics import BATCH_BYTES, Cluster, create_topics, inspect_cluster
@@ -27,6 +28,7 @@ async def open_kafka(bootstrap: str, topics: Sequence[str]) -> "KafkaBus":
     """Connects to the cluster and checks its topics. Raises BusUnavailable, or BusBroken when a topic is missing,
     has another partition count than the others, or takes smaller batches than the producer may send."""
     quieten()
+    tell_closed()
     cluster = await inspect_cluster(bootstrap, topics)
     bus = KafkaBus(bootstrap, cluster)
     try:
