@@ -15,6 +15,7 @@ from shared.embedded.programs import call
 from tests.kafka import find_java, kafka_jars
 from tests.kafka_broker import JarBroker, free_port
 
+PIECE: Final = 2**20  # bytes that are taken at a time
 SPARE: Final = 64 * 1024  # bytes left when a folder is filled up
 
 
@@ -120,9 +121,14 @@ def small_disk(megabytes: int) -> Iterator[Path]:
 
 def fill(folder: Path, spare: int = SPARE) -> Path:
     """A file that takes all the space of a folder's disk but `spare` bytes; unlink it and the space is back."""
-    ballast = folder / "ballast"
-    state = os.statvfs(folder)
-    free = state.f_bavail * state.f_frsize - spare
-    with ballast.open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, max(free, 1))
+    ballast, size = folder / "ballast", 0
+    with ballast.open("wb") as file, suppress(OSError):  # others write too: the last piece may find no room
+        while (more := min(_free(folder) - spare, PIECE)) > 0:
+            os.posix_fallocate(file.fileno(), size, more)
+            size += more
     return ballast
+
+
+def _free(folder: Path) -> int:
+    state = os.statvfs(folder)
+    return state.f_bavail * state.f_frsize
