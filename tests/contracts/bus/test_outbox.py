@@ -1,6 +1,8 @@
 """Facts told in a transaction: with its rows on the log or with neither, whatever body the log has."""
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -187,6 +189,23 @@ async def test_a_relay_that_does_not_know_whether_it_has_the_lock_keeps_no_conne
         while await pool.fetchval(taken):
             assert asyncio.get_running_loop().time() < deadline
             await asyncio.sleep(0.05)
+
+
+async def test_a_relay_is_ended_soon_though_its_server_has_fallen_silent(
+    database: TestDatabase, pool: asyncpg.Pool
+) -> None:
+    async with asyncpg.create_pool(database.worker_dsn, min_size=1, max_size=1, reset=nothing) as own:
+        backend = await own.fetchval("SELECT pg_backend_pid()")
+        relay = asyncio.create_task(Relay(PostgresBus(pool, PARTITIONS), own).run())
+        await asyncio.sleep(0.5)
+        os.kill(backend, signal.SIGSTOP)
+        try:
+            await asyncio.sleep(0.5)  # its next question is under way
+            relay.cancel()
+            await asyncio.wait([relay], timeout=5)
+            assert relay.cancelled()
+        finally:
+            os.kill(backend, signal.SIGCONT)
 
 
 async def nothing(_: Any) -> None:
