@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
@@ -122,11 +122,18 @@ async def _leave_as_it_is(_: Connection) -> None:
 
 @asynccontextmanager
 async def connection(pool: asyncpg.Pool, timeout: float = 5.0) -> AsyncIterator[Connection]:
-    """A pooled connection; a lost server or an exhausted pool raises Unavailable."""
+    """A pooled connection; a lost server or an exhausted pool raises Unavailable. Who is cancelled stays so."""
+    cancelled: asyncio.CancelledError | None = None
     try:
         async with pool.acquire(timeout=timeout) as conn:
-            yield conn
+            try:
+                yield conn
+            except asyncio.CancelledError as end:
+                cancelled = end
+                raise
     except _LOST as problem:
+        if cancelled is not None:  # a silent server takes its connection back late; that may not hide the end
+            raise cancelled from None
         raise _away() from problem
 
 
@@ -148,7 +155,8 @@ class tenant_transaction:  # noqa: N801 used as a function is; a class costs eac
             try:
                 await begin(conn, self._tenants, durable=self._durable)
             except BaseException:
-                await self._end(well=False)
+                with suppress(*_LOST):
+                    await self._end(well=False)
                 raise
         except _LOST as problem:
             raise _away() from problem
@@ -158,6 +166,8 @@ class tenant_transaction:  # noqa: N801 used as a function is; a class costs eac
         try:
             await self._end(well=kind is None)
         except _LOST as lost:
+            if isinstance(problem, asyncio.CancelledError):
+                return  # whoever is ended may not forget it over a server that is silent
             raise _away() from lost
         if isinstance(problem, _LOST):
             raise _away() from problem
