@@ -201,7 +201,7 @@ async def _roll_back(conn: Connection) -> None:
     if conn.is_closed():
         return
     try:
-        await asyncio.shield(conn.execute("ROLLBACK", timeout=5))
+        await asyncio.shield(conn.execute("ROLLBACK", timeout=2))
     except (*_LOST, asyncpg.PostgresError):
         conn.terminate()
 

@@ -14,7 +14,7 @@ from shared.errors import Unavailable
 from shared.postgres import connection, tenant_transaction
 from tests.conftest import TestDatabase
 
-SOON = 12.0  # seconds: a try to roll back and a try to give the connection back take five each
+SOON = 9.0  # seconds: a try to roll back takes two, a try to give the connection back five
 Pool = asyncpg.Pool
 
 
