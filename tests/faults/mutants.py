@@ -26,6 +26,7 @@ from shared.errors import Refusal
 from shared.postgres import Connection, connection
 
 LATE: Final = 0.7  # seconds between the promise and its keeping: time enough for a kill
+PROMISED: Final = "promised and not yet kept"  # told where a kill now loses something
 _TAKE: Final = """
 INSERT INTO bus.position AS p (bus, consumer, topic, part, next) VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (bus, consumer, topic, part) DO UPDATE SET next = greatest(p.next, excluded.next)
@@ -44,7 +45,7 @@ def lazy() -> None:
     async def taken_first(self: FoldLoop, batch: Batch) -> None:
         async with connection(self._database.worker) as conn:
             await _take(conn, batch, self._bus.id)
-        await asyncio.sleep(LATE)
+        await _linger()
         await apply(self, batch)
 
     async def no_fence(*_: Any) -> None:
@@ -59,7 +60,8 @@ def autocommit() -> None:
     apply = FoldLoop._apply
 
     async def late(self: FoldLoop, batch: Batch) -> None:
-        await asyncio.sleep(LATE)
+        await asyncio.sleep(LATE)  # meanwhile the group's position moves, seven times over
+        await _linger()
         await apply(self, batch)
 
     async def noted(conn: Connection, batch: Batch, bus: str, consumer: str) -> None:
@@ -124,6 +126,11 @@ def answer_first() -> None:
         task.add_done_callback(_background.discard)
 
     _put(Publisher, put=soon)
+
+
+async def _linger() -> None:
+    sys.stderr.write(f"{PROMISED}\n")
+    await asyncio.sleep(LATE)
 
 
 def _put(where: Any, **others: Any) -> None:

@@ -15,7 +15,7 @@ from services.scoring.ledger.books import Report
 from services.scoring.ledger.rules import Counted, miscounted
 from tests.faults.client import Load, load, tenants
 from tests.faults.ledger import audit, counted, settings_of, strangers
-from tests.faults.mutants import open_policies
+from tests.faults.mutants import PROMISED, open_policies
 from tests.journeys.running import Ground, Process
 from tests.kafka import Broker
 
@@ -57,13 +57,24 @@ async def folding(ground: Ground, seconds: float = 60) -> None:
         await owner.close()
 
 
-async def killed_in_the_middle(ground: Ground) -> tuple[Report, Load, str]:
-    """Three tenants' load on one process that is killed and started again: the report after the drain, and the door."""
+async def promised(process: Process, seconds: float = 30) -> None:
+    """Returns when a mutant has just promised what it has not kept."""
+    before, deadline = process.output.read_text().count(PROMISED), time.monotonic() + seconds
+    while process.output.read_text().count(PROMISED) == before:
+        assert time.monotonic() < deadline, "nothing was promised"
+        await asyncio.sleep(0.02)
+
+
+async def killed_in_the_middle(ground: Ground, between: bool = False) -> tuple[Report, Load, str]:
+    """Three tenants' load on one process that is killed and started again: the report after the drain, and the door.
+    `between`: it is a mutant, killed between a promise and its keeping."""
     made, kept = await tenants(settings_of(ground), 3), ground.folder / "sent.ndjson"
     running = ground.up()
     async with load(await ready(running), made, kept, rate=400) as run:
         await folding(ground)
         await asyncio.sleep(1.5)
+        if between:
+            await promised(running)
         running.kill()
         url = await ready(ground.up())
         run.aim(url)
@@ -99,14 +110,14 @@ def consumed(report: Report) -> int:
 
 async def test_a_position_taken_before_its_facts_are_applied_turns_it_red(ground: Ground) -> None:
     ground.program = ("tests.faults.mutants", "lazy")
-    report, _, _ = await killed_in_the_middle(ground)
+    report, _, _ = await killed_in_the_middle(ground, between=True)
     assert {1, 7} <= set(report.broken()), report.text()
     assert "the consumer skipped it" in report.text()
 
 
 async def test_autocommit_turns_it_red(distributed: Ground) -> None:
     distributed.program = ("tests.faults.mutants", "autocommit")
-    report, _, _ = await killed_in_the_middle(distributed)
+    report, _, _ = await killed_in_the_middle(distributed, between=True)
     assert {1, 7} <= set(report.broken()), report.text()
     assert "the consumer skipped it" in report.text()
 
