@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -17,6 +17,7 @@ import hypothesis
 import pytest
 
 from shared.embedded import OWNER, AlreadyRunning, EmbeddedPostgres, start_postgres
+from shared.postgres import Database, DatabaseSettings, open_database
 from tests.kafka import Broker, NoKafka, described, lonely_broker, merged, running_broker, said
 
 hypothesis.settings.register_profile("deep", max_examples=10_000, deadline=None)  # pytest --hypothesis-profile deep
@@ -74,6 +75,15 @@ def database(new_database: Callable[[], TestDatabase], postgres: EmbeddedPostgre
     made = new_database()
     yield made
     _command(postgres, f"DROP DATABASE {made.name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="module")
+async def db(database: TestDatabase) -> AsyncIterator[Database]:
+    """The module's database as a service opens it: both pools."""
+    settings = DatabaseSettings(database.owner_dsn, database.app_password, database.worker_password)
+    opened = await open_database(settings)
+    yield opened
+    await opened.close()
 
 
 @pytest.fixture(scope="session")

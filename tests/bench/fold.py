@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from tests.bench import made
-from tests.bench.grown import grown
+from tests.bench.grown import grown, without_indexes
 from tests.bench.house import Base, House, Worker
 from tests.bench.log import drained, held_back, records
 from tests.bench.table import Row, Sample, compared, say
@@ -114,9 +114,10 @@ def _rows(samples: list[tuple[Sample, Sample, Sample, Sample]], assessed: list[f
 async def _know(base: Base, known: int) -> None:
     conn = await asyncpg.connect(base.settings.url)
     await conn.execute("SET synchronous_commit = off; SET maintenance_work_mem = '256MB'")
-    await conn.execute("ALTER TABLE scoring_state.fact_seen DROP CONSTRAINT fact_seen_pkey")
+    again = await without_indexes(conn, "scoring_state.fact_seen")
     await conn.execute(_KNOWN, base.tenant.tenant, known, timeout=900)
-    await conn.execute("ALTER TABLE scoring_state.fact_seen ADD PRIMARY KEY (key)", timeout=900)
+    for statement in again:
+        await conn.execute(statement, timeout=900)
     await conn.execute("VACUUM ANALYZE scoring_state.fact_seen", timeout=900)
     await conn.execute("CHECKPOINT", timeout=900)
     await conn.close()

@@ -82,7 +82,7 @@ async def _copy(base: Base, copies: int) -> None:
         columns = [str(row[0]) for row in await conn.fetch(_COLUMNS, table)]
         values = ", ".join(others.get(column, column) for column in columns).format(**filled)
         say(f"grown: {table}")
-        again = await _without_indexes(conn, table) if copies >= _MANY else []
+        again = await without_indexes(conn, table) if copies >= _MANY else []
         await conn.execute(
             f"INSERT INTO {table} ({', '.join(columns)}) SELECT {values} FROM {table}, generate_series(1, {copies}) i",
             timeout=900,
@@ -95,7 +95,7 @@ async def _copy(base: Base, copies: int) -> None:
     await conn.close()
 
 
-async def _without_indexes(conn: asyncpg.Connection, table: str) -> list[str]:
+async def without_indexes(conn: asyncpg.Connection, table: str) -> list[str]:
     """Drops the table's indexes and its key; the statements that make them again."""
     keys = [tuple(row) for row in await conn.fetch(_KEYS_OF, table)]
     indexes = [tuple(row) for row in await conn.fetch(_INDEXES, table)]

@@ -56,6 +56,10 @@ class Ground:
         """The gateway's URL."""
         return self.services["gateway"].url
 
+    def starts(self) -> dict[str, int]:
+        """How often each service was started."""
+        return {name: one.starts for name, one in self.services.items()}
+
     def service(self, name: str, kind: str | None = None) -> Supervised:
         """The service of that name; made, not started, when it is new. `kind`: which service of compose it is."""
         if name not in self.services:

@@ -1,10 +1,8 @@
 """A server that falls silent in the middle of a question: whoever is ended meanwhile ends, and soon."""
 
 import asyncio
-import os
-import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 import asyncpg
 import pytest
@@ -13,31 +11,18 @@ import pytest_asyncio
 from shared.errors import Unavailable
 from shared.postgres import connection, tenant_transaction
 from tests.conftest import TestDatabase
+from tests.shared.silence import nothing, silent
 
 SOON = 9.0  # seconds: a try to roll back takes two, a try to give the connection back five
 Pool = asyncpg.Pool
 
 
-async def _nothing(_: object) -> None:
-    """As the services' pools: a connection comes back as it is."""
-
-
 @pytest_asyncio.fixture
 async def pool(database: TestDatabase) -> AsyncIterator[Pool]:
     """One connection."""
-    opened = await asyncpg.create_pool(database.worker_dsn, min_size=1, max_size=1, reset=_nothing)
+    opened = await asyncpg.create_pool(database.worker_dsn, min_size=1, max_size=1, reset=nothing)
     yield opened
     opened.terminate()
-
-
-@contextmanager
-def silent(backend: int):
-    """The server's process stands still inside the block."""
-    os.kill(backend, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(backend, signal.SIGCONT)
 
 
 async def in_transaction(pool: Pool) -> None:

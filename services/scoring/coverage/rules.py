@@ -53,21 +53,19 @@ def eligible(life: Lifecycle, day: date) -> bool:
 
 def coverage(account: AccountAt, life: Lifecycle, policy: CoveragePolicy, moment: Moment) -> Coverage:
     """Coverage at T under the policy of the account's tier at T (a churned one's: of the tier its money would give)."""
-    last = last_counting(account.touches, policy)
-    contact_day = day_of(last.at, moment.tz) if last else None
-    if life.start is None or not eligible(life, moment.day):
-        return Coverage(False, None, None, None, last, contact_day)
-    due_day = policy.window.first_out(contact_day) if contact_day else life.start
-    covered = contact_day is not None and contact_day > policy.window.start_day(moment.day)
-    return Coverage(True, covered, start_of_day(due_day, moment.tz), due_day, last, contact_day)
+    told = reached(account, life, policy, moment)
+    if life.start is None or not told.eligible:
+        return told
+    due_day = policy.window.first_out(told.contact_day) if told.contact_day else life.start
+    covered = told.contact_day is not None and told.contact_day > policy.window.start_day(moment.day)
+    return Coverage(True, covered, start_of_day(due_day, moment.tz), due_day, told.last_contact, told.contact_day)
 
 
 def reached(account: AccountAt, life: Lifecycle, policy: CoveragePolicy, moment: Moment) -> Coverage:
     """What a score reads of the coverage at T: whether it is eligible and the last contact; no `covered` and no due."""
     last = last_counting(account.touches, policy)
-    return Coverage(
-        eligible(life, moment.day), None, None, None, last, day_of(last.at, moment.tz) if last is not None else None
-    )
+    contact_day = day_of(last.at, moment.tz) if last else None
+    return Coverage(eligible(life, moment.day), None, None, None, last, contact_day)
 
 
 def contacted(start: date | None, contact_day: date | None) -> bool:

@@ -89,16 +89,6 @@ class Compiled:
         """The dimensions' values in model order."""
         return [dimension.value(readings) for dimension in self.dimensions]
 
-    def score(self, readings: "Mapping[str, Reading]") -> float | None:
-        """The score itself: the same sums in the same order, in one go."""
-        above = below = 0.0
-        for dimension in self.dimensions:
-            value = dimension.value(readings)
-            if value is not None:
-                above += dimension.weight * value
-                below += dimension.weight
-        return self.capped(above / below, readings) if below else None
-
     def raw_score(self, values: Sequence[float | None]) -> float | None:
         """Σ weight·value ÷ Σ weight of the dimensions that have data, before caps."""
         above = below = 0.0

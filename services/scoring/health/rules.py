@@ -66,7 +66,9 @@ def evaluate(model: HealthModel, readings: Readings) -> Health:
 
 def score_of(model: HealthModel, readings: Readings) -> float | None:
     """The score that `evaluate` gives, bit for bit, without its reasons: for earlier days, of which only it is kept."""
-    return compiled_of(model).score(readings)
+    compiled = compiled_of(model)
+    raw = compiled.raw_score(compiled.values(readings))
+    return None if raw is None else compiled.capped(raw, readings)
 
 
 def _row(dimension: CompiledDimension, value: float | None, known_weight: float, readings: Readings) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Whether an account is a customer at T, since when, what it pays and when that renews. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -92,36 +92,38 @@ def start_of(account: AccountAt, day: date) -> tuple[date | None, str | None]:
     since: date | None = account.attributes.get("customer_since")
     if since is not None:
         return since, "customer_since"
+    used = account.usage.first_day
+    if not account.contracts:
+        return used, None if used is None else "usage"
     told = [(change.effective_on, 0, "contract") for change in account.contracts if change.effective_on <= day]
-    if account.usage.first_day is not None:
-        told.append((account.usage.first_day, 1, "usage"))
+    if used is not None:
+        told.append((used, 1, "usage"))
     if not told:
         return None, None
     first = min(told)
     return first[0], first[2]
 
 
-def renewal_date(contracts: Iterable[ContractAt], renewal_on: date | None) -> date | None:
+def renewal_date(contracts: Collection[ContractAt], renewal_on: date | None) -> date | None:
     """The earliest `term_end` of the live contracts, else what the account itself says. A past one stays: overdue."""
+    if not contracts:
+        return renewal_on
     ends = [contract.term_end for contract in contracts if contract.live and contract.term_end is not None]
     return min(ends, default=renewal_on)
 
 
-def amount(contracts: Iterable[ContractAt], told: int | None, is_churned: bool) -> int | None:
+def amount(contracts: Collection[ContractAt], told: int | None, is_churned: bool) -> int | None:
     """ACV in minor units: of the contracts once there is one, else the account's own figure; 0 while churned."""
     if is_churned:
         return 0
-    amounts = [contract.acv for contract in contracts]
-    return sum(amounts) if amounts else told
+    return sum([contract.acv for contract in contracts]) if contracts else told
 
 
 def lifecycle(account: AccountAt, moment: Moment) -> Lifecycle:
     """All of it at T."""
-    if not account.contracts:
-        return _without_contracts(account)
     told = account.attributes
     gone = churned(told.get("status"), account.status_at, account.contracts, moment.tz, moment.day)
-    contracts = contracts_at(account.contracts, moment.day).values()
+    contracts = contracts_at(account.contracts, moment.day).values() if account.contracts else ()  # most have none
     start, source = start_of(account, moment.day)
     acv = amount(contracts, told.get("acv"), gone)
     return Lifecycle(
@@ -134,20 +136,6 @@ def lifecycle(account: AccountAt, moment: Moment) -> Lifecycle:
         renewal_on=renewal_date(contracts, told.get("renewal_on")),
         live=any(contract.live for contract in contracts),
     )
-
-
-def _without_contracts(account: AccountAt) -> Lifecycle:
-    """The same where no contract was ever told, which is most accounts of most tenants: the account's word alone."""
-    told = account.attributes
-    status = told.get("status")
-    gone = status == "churned" and account.status_at is not None
-    start: date | None = told.get("customer_since")
-    source = None if start is None else "customer_since"
-    if start is None and account.usage.first_day is not None:
-        start, source = account.usage.first_day, "usage"
-    acv = 0 if gone else told.get("acv")
-    value = (acv or 0) + (told.get("potential_acv") or 0)
-    return Lifecycle(shown_status(status, gone), gone, start, source, acv, value, told.get("renewal_on"), False)
 
 
 def shown_status(status: str | None, is_churned: bool) -> str:

@@ -1,8 +1,6 @@
 """Facts told in a transaction: with its rows on the log or with neither, whatever body the log has."""
 
 import asyncio
-import os
-import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -19,6 +17,7 @@ from shared.facts import RESPONSES_TOPIC
 from tests.conftest import TestDatabase
 from tests.contracts.bus.bodies import PARTITIONS, Shelf, read, reading
 from tests.kafka import Broker
+from tests.shared.silence import nothing, silent
 
 NOW = 1_700_000_000_000_001
 
@@ -198,15 +197,8 @@ async def test_a_relay_is_ended_soon_though_its_server_has_fallen_silent(
         backend = await own.fetchval("SELECT pg_backend_pid()")
         relay = asyncio.create_task(Relay(PostgresBus(pool, PARTITIONS), own).run())
         await asyncio.sleep(0.5)
-        os.kill(backend, signal.SIGSTOP)
-        try:
+        with silent(backend):
             await asyncio.sleep(0.5)  # its next question is under way
             relay.cancel()
             await asyncio.wait([relay], timeout=5)
             assert relay.cancelled()
-        finally:
-            os.kill(backend, signal.SIGCONT)
-
-
-async def nothing(_: Any) -> None:
-    """As the services' pools: a connection comes back as it is."""

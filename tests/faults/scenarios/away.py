@@ -67,7 +67,7 @@ async def postgres(stage: Stage) -> None:
     """PostgreSQL started again, crashed, stopped for a while, and frozen: consumers pause, doors say 503 and not 500,
     nothing becomes a dead letter and no service has to be started again."""
     ground, letters = stage.ground, await stage.ground.dead()
-    before = {name: one.starts for name, one in ground.services.items()}
+    before = ground.starts()
     async with stage.load() as run:
         for stop, start in _troubles(ground)[: 4 if not stage.short else 2]:
             await asyncio.to_thread(stop)
@@ -75,7 +75,7 @@ async def postgres(stage: Stage) -> None:
             await asyncio.sleep(stage.pause(1, 3) if stage.short else stage.pause(4, 15) * stage.times)
             await asyncio.to_thread(start)
             stage.back(await ground.progress())
-    assert {name: one.starts for name, one in ground.services.items()} == before, _ends(ground)
+    assert ground.starts() == before, _ends(ground)
     await stage.balance(run)
     assert await ground.dead() == letters, "dead letters of facts that were sound"
 
@@ -84,7 +84,7 @@ async def pool(stage: Stage) -> None:
     """A stranger's lock keeps every connection of the pools waiting: who asks is told 503 and when to come again, facts
     are taken all the same, and once the lock is gone work goes on as if nothing had been."""
     ground, other, letters = stage.ground, await stage.ground.tenant("Pool"), await stage.ground.dead()
-    before = {name: one.starts for name, one in ground.services.items()}
+    before = ground.starts()
     async with stage.client(other, "admin") as door, stage.load() as run:
         stranger = await asyncpg.connect(ground.settings.url)
         try:
@@ -100,7 +100,7 @@ async def pool(stage: Stage) -> None:
     slowest = max(answer.elapsed.total_seconds() for answer in asked)
     stage.within(slowest, REQUEST_SECONDS + 8.0, "refused")
     assert set(run.summary.statuses) == {200}, f"facts were answered {dict(run.summary.statuses)}"
-    assert {name: one.starts for name, one in ground.services.items()} == before, _ends(ground)
+    assert ground.starts() == before, _ends(ground)
     await stage.balance(run)
     assert await ground.dead() == letters, "dead letters of facts that were sound"
     stage.note(f"{READERS} refused, slowest {slowest:.1f} s")

@@ -15,19 +15,11 @@ from services.gateway.settings import GatewaySettings
 from services.gateway.store import insert_key
 from shared.audit import MOST, record
 from shared.clock import Clock
-from shared.postgres import Database, DatabaseSettings, NotIsolated, check_isolation, open_database, tenant_transaction
+from shared.postgres import Database, NotIsolated, check_isolation, tenant_transaction
 from shared.tenancy import Keyring, Principal, new_key
 from shared.tokens import Issuers, Tokens
 from tests.conftest import TestDatabase
 from tests.shared.tokens.issuing import claims, issuer, signed
-
-
-@pytest.fixture(scope="module")
-async def db(database: TestDatabase) -> AsyncIterator[Database]:
-    settings = DatabaseSettings(database.owner_dsn, database.app_password, database.worker_password)
-    opened = await open_database(settings)
-    yield opened
-    await opened.close()
 
 
 @dataclass

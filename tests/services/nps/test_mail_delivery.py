@@ -103,18 +103,24 @@ async def test_a_mail_whose_server_hung_up_after_taking_it_is_not_sent_again(pos
     assert await states(desk, survey) == {"p": ("sent", [("left", "unconfirmed: SMTPServerDisconnected")])}
 
 
+async def crash(post: Post, table: str, check: str) -> None:
+    """A step of the mailer that breaks off where it writes a row against the check."""
+    owner = post.house.owner
+    await owner.execute(f"ALTER TABLE {table} ADD CONSTRAINT shut CHECK ({check}) NOT VALID")
+    try:
+        with pytest.raises(Exception, match="shut"):
+            await post.mailer.step()
+    finally:
+        await owner.execute(f"ALTER TABLE {table} DROP CONSTRAINT shut")
+
+
 async def test_a_crash_between_the_servers_yes_and_the_commit_sends_nothing_twice(post: Post, box: Mailbox) -> None:
     desk = await sending(post, box)
     await known(desk, "p")
     survey = await made(desk)
     await invited(desk, survey, "p")
     owner, handed = post.house.owner, post.house.clock.now()
-    await owner.execute("ALTER TABLE bus.log ADD CONSTRAINT shut CHECK (topic <> 'genki.responses.v1') NOT VALID")
-    try:
-        with pytest.raises(Exception, match="shut"):
-            await post.mailer.step()
-    finally:
-        await owner.execute("ALTER TABLE bus.log DROP CONSTRAINT shut")
+    await crash(post, "bus.log", "topic <> 'genki.responses.v1'")
     assert len(box.letters("p@x.example")) == 1
     assert await states(desk, survey) == {"p": ("waiting", [("waiting", None)])}
     assert await post.mailer.step() == 0  # the dead one's lease still holds
@@ -130,13 +136,7 @@ async def test_a_crash_before_the_mail_was_handed_over_sends_it_later(post: Post
     desk = await sending(post, box)
     await known(desk, "p")
     await invited(desk, await made(desk), "p")
-    owner = post.house.owner
-    await owner.execute("ALTER TABLE nps.mail ADD CONSTRAINT shut CHECK (handed_at IS NULL) NOT VALID")
-    try:
-        with pytest.raises(Exception, match="shut"):
-            await post.mailer.step()
-    finally:
-        await owner.execute("ALTER TABLE nps.mail DROP CONSTRAINT shut")
+    await crash(post, "nps.mail", "handed_at IS NULL")
     assert box.mails == []
     post.house.clock.move(seconds=worker.LEASE.total_seconds())
     await posted(post)

@@ -13,20 +13,12 @@ from services.scoring.settings import ScoringSettings
 from shared.bus.postgres import PostgresBus, make_topics
 from shared.clock import Clock
 from shared.facts import ALL_TOPICS
-from shared.postgres import Database, DatabaseSettings, open_database
+from shared.postgres import Database
 from shared.service import Service
 from shared.tenancy import Keyring
 from tests.conftest import TestDatabase
 from tests.services.gateway.conftest import serving
 from tests.services.scoring.stream.places import NUMBERS, Place
-
-
-@pytest.fixture(scope="module")
-async def db(database: TestDatabase) -> AsyncIterator[Database]:
-    settings = DatabaseSettings(database.owner_dsn, database.app_password, database.worker_password)
-    opened = await open_database(settings)
-    yield opened
-    await opened.close()
 
 
 @pytest.fixture(params=["inside", "outside"])

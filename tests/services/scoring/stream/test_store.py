@@ -2,26 +2,17 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from services.scoring.stream import store
-from shared.postgres import Database, DatabaseSettings, open_database, tenant_transaction
-from tests.conftest import TestDatabase
+from shared.postgres import Database, tenant_transaction
 from tests.services.scoring.builders import TODAY, at
 
 NOW = at(TODAY)
-
-
-@pytest.fixture(scope="module")
-async def db(database: TestDatabase) -> AsyncIterator[Database]:
-    settings = DatabaseSettings(database.owner_dsn, database.app_password, database.worker_password)
-    opened = await open_database(settings)
-    yield opened
-    await opened.close()
 
 
 def row(score: float | None, band: str = "yellow", covered: bool | None = None, name: str = "a") -> dict[str, Any]:
