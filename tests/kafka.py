@@ -136,11 +136,12 @@ def lonely_broker() -> Iterator[Broker]:
         if isinstance(broker, NamedBroker):
             fcntl.flock(lock, fcntl.LOCK_EX)
             with ThreadPoolExecutor(1) as apart:
-                apart.submit(asyncio.run, _emptied(broker.bootstrap)).result()
+                apart.submit(asyncio.run, emptied(broker.bootstrap)).result()
         yield broker
 
 
-async def _emptied(bootstrap: str) -> None:
+async def emptied(bootstrap: str) -> None:
+    """The broker loses Genki's topics."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:

@@ -24,10 +24,10 @@ from shared.postgres import Connection, Database, connection, tenant_transaction
 
 log = structlog.get_logger()
 TICK: Final = 0.25
-ROUND: Final = 2_000  # waiting rows taken at once
-TOGETHER: Final = 2_000  # waiting rows up to which shards are read and written as one: fewer statements where few wait
+ROUND: Final = 1_500  # waiting rows taken at once
+TOGETHER: Final = 1_500  # waiting rows up to which shards are read and written as one: fewer statements where few wait
 TURNS: Final = 4  # lots of one shard in a round
-LANES: Final = 2  # transactions side by side: while PostgreSQL works for one, we compute for the other
+LANES: Final = 3  # transactions side by side: while PostgreSQL works for two, we compute for the third
 REST: Final = 4.0  # while the fold is behind: how long we rest after a round, in rounds
 # Advisory lock classes, mixed with the name of the state: one that is being rebuilt beside it waits for nobody.
 SHARD_LOCK: Final = 7_310  # key = shard

@@ -21,7 +21,8 @@ class NoProgress(Exception):
 class Watchdog:
     """Compares the log's ends with the stored positions of the partitions this process reads; if it reads none, of all.
 
-    While log or database do not answer there is a reason to stand still, and the count begins anew.
+    While log or database do not answer there is a reason to stand still, and the count begins anew; so it does after
+    the process itself was held still, which is as good as a start.
     """
 
     def __init__(
@@ -40,15 +41,19 @@ class Watchdog:
 
     async def run(self, every: float = EVERY) -> None:
         """Until cancelled. Raises NoProgress."""
+        clock = asyncio.get_running_loop().time
         while True:
+            due = clock() + every
             await asyncio.sleep(every)
+            if clock() > due + every:
+                self._seen = {}
             try:
                 ends = await self._bus.ends(self._topics)
                 stored = await self._positions(ends)
             except (Unavailable, BusUnavailable):
                 self._seen = {}
                 continue
-            self.look(ends, stored, asyncio.get_running_loop().time())
+            self.look(ends, stored, clock())
 
     def look(self, ends: Mapping[Place, int], stored: Mapping[Place, int], now: float) -> None:
         """One look at `now` seconds. Raises NoProgress when something waited and nothing moved the whole patience long.

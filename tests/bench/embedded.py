@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
+import asyncpg
 import psutil
 
 from services.cli.tenants import create_tenant
@@ -15,11 +16,12 @@ from shared.embedded import OWNER, running_postgres
 from shared.postgres import DatabaseSettings
 from tests.bench.door import BATCH, Door
 from tests.bench.house import House, Worker
+from tests.bench.log import drained
 from tests.bench.meter import Meter
 from tests.bench.table import Row, Sample, compared
 
 STARTS: Final = 3
-REST: Final = 15.0  # seconds until what was sent is folded and judged
+REST: Final = 5.0  # seconds after all that was sent is folded and judged
 IDLE: Final = 10.0  # seconds that rest is looked at
 
 
@@ -28,8 +30,10 @@ def embedded(house: House, rounds: int, seconds: float) -> list[Row]:
     folder = house.folder / "embedded"
     first, worker = _start(house, folder)
     fresh = _pss(worker)
-    log = _facts(house, worker, folder, rounds, seconds)
-    time.sleep(REST)
+    server = running_postgres(folder)
+    settings = DatabaseSettings(server.dsn(OWNER, server.owner_password), server.app_password, server.worker_password)
+    log = _facts(house, worker, folder, settings, rounds, seconds)
+    asyncio.run(_worked_off(settings))
     rest = _at_rest(worker, folder, fresh)
     later = []
     for _ in range(STARTS):
@@ -48,10 +52,17 @@ def _start(house: House, folder: Path) -> tuple[float, Worker]:
     return time.perf_counter() - began, worker
 
 
-def _facts(house: House, worker: Worker, folder: Path, rounds: int, seconds: float) -> Row:
+async def _worked_off(settings: DatabaseSettings) -> None:
+    conn = await asyncpg.connect(settings.url)
+    await drained(conn, assessed=True)
+    await conn.close()
+    await asyncio.sleep(REST)
+
+
+def _facts(
+    house: House, worker: Worker, folder: Path, settings: DatabaseSettings, rounds: int, seconds: float
+) -> Row:  # fmt: skip
     """Durable on the PostgreSQL log through POST /v1/events, while the same process folds and judges."""
-    server = running_postgres(folder)
-    settings = DatabaseSettings(server.dsn(OWNER, server.owner_password), server.app_password, server.worker_password)
     tenant = asyncio.run(create_tenant(settings, "Bench", "Asia/Tokyo", "JPY", Clock().now()))
     door = Door(house, "events", tenant.keys["server"], _postgres(folder))
     door.round(worker, BATCH, 1.0, quiet=True)

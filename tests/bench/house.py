@@ -23,7 +23,7 @@ from shared.clock import Clock
 from shared.embedded import OWNER, EmbeddedPostgres, start_postgres
 from shared.postgres import DatabaseSettings
 from tests.bench.meter import Meter
-from tests.kafka import Broker, running_broker
+from tests.kafka import Broker, emptied, lonely_broker
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 180.0  # beside much else even an embedded start takes its time
@@ -141,10 +141,11 @@ class House:
     @cached_property
     def kafka(self) -> Broker:
         """A real broker. Raises tests.kafka.NoKafka."""
-        return self._stack.enter_context(running_broker())
+        return self._stack.enter_context(lonely_broker())
 
     def base(self, *, kafka: bool = False, template: Base | None = None) -> Base:
-        """A fresh migrated database with one tenant, or a copy of another base (nobody may be connected to it)."""
+        """A fresh migrated database with one tenant, or a copy of another base (nobody may be connected to it).
+        `kafka`: with topics of its own too, or it would read what an earlier base's tenant of the same number sent."""
         self._count += 1
         name = f"bench_{self._count}"
         return asyncio.run(self._make(name, kafka=kafka, template=template))
@@ -161,6 +162,8 @@ class House:
         settings = DatabaseSettings(url, server.app_password, server.worker_password)
         if template is not None:
             return Base(name, settings, template.tenant)
+        if kafka:
+            await emptied(self.kafka.bootstrap)
         await prepare(settings, self.kafka.bootstrap if kafka else None, PARTITIONS)
         tenant = await create_tenant(settings, "Bench", "Asia/Tokyo", "JPY", Clock().now())
         return Base(name, settings, tenant)

@@ -21,8 +21,9 @@ _SENT = (
 DAY_US = 86_400_000_000
 
 
-def bodies(seed: int, count: int) -> Iterator[bytes]:
-    """Bodies for POST /v1/events: arrays of `count` facts (the fact itself when 1), every id and person distinct."""
+def bodies(seed: int, count: int, *, known: bool = False) -> Iterator[bytes]:
+    """Bodies for POST /v1/events: arrays of `count` facts (the fact itself when 1), every id distinct and every person;
+    `known`: the few people of each account come again and again, the busy ones more often."""
     dice = random.Random(seed)
     number = 0
     while True:
@@ -31,7 +32,8 @@ def bodies(seed: int, count: int) -> Iterator[bytes]:
         for _ in range(count):
             number += 1
             account = _skewed(dice, ACCOUNTS)
-            values = (f"{seed:x}", number, at, f"{seed:x}", number, account, dice.choice(EVENTS), number, number)
+            who = f"{account:06d}", _skewed(dice, PEOPLE) if known else number
+            values = (f"{seed:x}", number, at, *who, account, dice.choice(EVENTS), number, number)
             items.append(_SENT % values)
         yield (items[0] if count == 1 else f"[{','.join(items)}]").encode()
 

@@ -16,7 +16,8 @@ import uvloop
 
 from tests.bench import made
 
-POLL: Final = 0.05  # seconds between two looks: on average half of it is in every figure, and all of it is load
+POLL: Final = 0.05  # seconds between two looks: on average half of it is in every figure, and all of it is load;
+RARER: Final = 0.1  # so who has waited long looks more rarely, by this share of what was waited
 PATIENCE: Final = 20.0  # seconds until a probe counts as not seen
 BATCHES_A_SECOND: Final = 20
 WARM_SECONDS: Final = 3.0
@@ -40,7 +41,7 @@ class Prober:
         accounts = [{"type": "account", "id": f"p{n}", "at": _now(-5), "account_id": _probe(n)} for n in range(count)]
         for start in range(0, count, 500):
             await self._post(json.dumps(accounts[start : start + 500]).encode())
-        bodies = made.bodies(99, 500)
+        bodies = made.bodies(99, 500, known=True)
         for _ in range(BACKGROUND // 500):
             await self._post(next(bodies))
         while await self._active_days(count - 1) is None:  # noqa: ASYNC110 the other side is HTTP
@@ -61,7 +62,7 @@ class Prober:
 
     async def _send(self, seed: int, seconds: float) -> None:
         each = max(1, self._spec["rate"] // BATCHES_A_SECOND)
-        bodies = made.bodies(seed, each)
+        bodies = made.bodies(seed, each, known=True)
         async with asyncio.TaskGroup() as group:
             began = time.perf_counter()
             for number in range(int(seconds * BATCHES_A_SECOND)):
@@ -90,7 +91,8 @@ class Prober:
             if await self._active_days(number, accepted):
                 self.times.append(time.perf_counter() - began)
                 return
-            await asyncio.sleep(max(0, asked + POLL - time.perf_counter()))
+            pause = max(POLL, RARER * (asked - began))
+            await asyncio.sleep(max(0, asked + pause - time.perf_counter()))
         self.lost += 1
 
     async def _active_days(self, number: int, accepted: datetime | None = None) -> int | None:

@@ -16,20 +16,17 @@ from tests.bench.log import records
 from tests.bench.table import Row, Sample, compared, say
 
 PROCESSES: Final = (1, 2, 3)
-_START: Final = """
-INSERT INTO bus.position (bus, consumer, topic, part, next) SELECT $1, 'scoring', *
-FROM unnest($2::text[], $3::int[], $4::bigint[])
-"""
 _BEHIND: Final = """
 SELECT (SELECT count(*) FROM unnest($2::text[], $3::int[], $4::bigint[]) AS e(topic, part, ends)
-        LEFT JOIN bus.position p USING (topic, part) WHERE p.bus = $1 AND p.next < e.ends)
+        LEFT JOIN bus.position p ON p.bus = $1 AND p.topic = e.topic AND p.part = e.part
+        WHERE coalesce(p.next, 0) < e.ends)
      + (SELECT count(*) FROM scoring_state.dirty) + (SELECT count(*) FROM scoring_state.recheck)
 """
 _APPLIED: Final = "SELECT coalesce(sum(facts), 0) FROM scoring.archive"
 
 
 def scaling(house: House, rounds: int, count: int, accounts: int) -> list[Row]:
-    """`count` facts a round; every contestant starts with an empty database at the log's end."""
+    """`count` facts a round; every contestant starts with an empty database and an empty log."""
     samples: dict[int, list[Sample]] = {number: [] for number in PROCESSES}
     notes: dict[int, str] = {}
     for turn in range(rounds):
@@ -49,7 +46,6 @@ def _row(samples: dict[int, list[Sample]], number: int, note: str) -> Row:
 def _round(house: House, number: int, count: int, accounts: int, turn: int) -> tuple[Sample, str]:
     base = house.base(kafka=True)
     facts = records(made.usage(base.tenant.tenant, 1000 + turn, count, accounts))
-    asyncio.run(_at_the_end(house, base))
     workers = [house.genki(base, "scoring", kafka=True, GENKI_SCORING_BATCH_FACTS="20000") for _ in range(number)]
     time.sleep(4)  # until the group has settled
     cpu, postgres = [worker.meter.cpu() for worker in workers], house.postgres.cpu()
@@ -66,16 +62,6 @@ def _round(house: House, number: int, count: int, accounts: int, turn: int) -> t
 def _end(workers: list[Worker]) -> None:
     for worker in workers:
         worker.end()
-
-
-async def _at_the_end(house: House, base: Base) -> None:
-    """What earlier rounds left on the log is not read again."""
-    bus = await open_kafka(house.kafka.bootstrap, CONSUMED_TOPICS)
-    conn = await asyncpg.connect(base.settings.url)
-    ends = sorted((await bus.ends(CONSUMED_TOPICS)).items())
-    await conn.execute(_START, bus.id, *_columns(ends))
-    await conn.close()
-    await bus.close()
 
 
 async def _fold(house: House, base: Base, facts: list[Outgoing]) -> float:

@@ -1,6 +1,7 @@
 """A consumer that stands still while facts wait ends its process; one that has a reason, or nothing to do, does not."""
 
 import asyncio
+import time
 from collections.abc import Iterable
 
 import pytest
@@ -87,3 +88,14 @@ async def test_it_ends_by_raising_and_a_log_that_is_away_is_a_reason_to_wait() -
     log.away = False
     with pytest.raises(NoProgress):
         await asyncio.wait_for(running, 2)
+
+
+async def test_time_in_which_the_process_itself_was_held_still_does_not_count() -> None:
+    dog = Watchdog(Log(), stored, lambda: [HERE], CONSUMED_TOPICS, patience=0.6)  # pyright: ignore[reportArgumentType]
+    running = asyncio.create_task(dog.run(every=0.1))
+    await asyncio.sleep(0.3)
+    time.sleep(1.2)  # noqa: ASYNC251 nothing of it runs
+    await asyncio.sleep(0.3)
+    assert not running.done()
+    with pytest.raises(NoProgress):
+        await asyncio.wait_for(running, 20)
