@@ -19,7 +19,7 @@ SELECT (SELECT coalesce(sum(h.next - coalesce(p.next, 0)), 0) FROM bus.head h LE
         ON p.bus = 'pg' AND p.consumer = 'scoring' AND p.topic = h.topic AND p.part = h.part
         WHERE h.topic <> 'genki.dead.v1')::bigint
 """
-_WAITING = "SELECT (SELECT count(*) FROM scoring_state.dirty) + (SELECT count(*) FROM scoring_state.recheck)"
+_WAITING = "SELECT EXISTS (SELECT FROM scoring_state.dirty) OR EXISTS (SELECT FROM scoring_state.recheck)"
 
 
 def records(told: Iterable[facts.AnyFact], size: int = FACTS_A_RECORD) -> list[Outgoing]:
