@@ -9,7 +9,7 @@ from services.scoring.gather import Resolved, TenantTerms, Wanted
 from shared.postgres import tenant_transaction
 
 Id = tuple[int, str]  # tenant, text id
-_LIMIT: Final = 1_000_000  # ids kept in memory per map (about 130 B each)
+_LIMIT: Final = 250_000  # ids kept in memory per map: about 50 MB when full, and what was forgotten is asked for again
 
 
 class KeyMap:

@@ -10,7 +10,7 @@ from tests.bench.house import Base, BenchFailed, House, Worker
 from tests.bench.prober import PATIENCE
 from tests.bench.table import Row, lost, say
 
-PROBES_A_SECOND: Final = 5
+PROBES_A_SECOND: Final = 10
 KIND: Final = {False: "PostgreSQL log, one process", True: "Kafka, a process each"}
 
 
