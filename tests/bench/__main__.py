@@ -1,4 +1,4 @@
-"""`python -m tests.bench [names…]`: one table on stdout, one line in bench/history.jsonl; half an hour for all of it.
+"""`python -m tests.bench [names…]`: one table on stdout, one line in bench/history.jsonl; all takes 45 minutes.
 
 Some parts are run shorter than they could be, so that all of them fit into one run; the table says by how much.
 """
