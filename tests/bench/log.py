@@ -19,7 +19,7 @@ SELECT (SELECT coalesce(sum(h.next - coalesce(p.next, 0)), 0) FROM bus.head h LE
         ON p.bus = 'pg' AND p.consumer = 'scoring' AND p.topic = h.topic AND p.part = h.part
         WHERE h.topic <> 'genki.dead.v1')::bigint
 """
-_WAITING = "SELECT EXISTS (SELECT FROM scoring_state.dirty) OR EXISTS (SELECT FROM scoring_state.recheck)"
+WAITING = "SELECT EXISTS (SELECT FROM scoring_state.dirty) OR EXISTS (SELECT FROM scoring_state.recheck)"
 
 
 def records(told: Iterable[facts.AnyFact], size: int = FACTS_A_RECORD) -> list[Outgoing]:
@@ -53,7 +53,7 @@ async def drained(conn: asyncpg.Connection, *, assessed: bool, seconds: float = 
     """Waits until all is folded (and assessed); the moment by perf_counter at which it was. Raises BenchFailed."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if not await conn.fetchval(_BEHIND) and not (assessed and await conn.fetchval(_WAITING)):
+        if not await conn.fetchval(_BEHIND) and not (assessed and await conn.fetchval(WAITING)):
             return time.perf_counter()
         await asyncio.sleep(0.05)
     raise BenchFailed(f"the fold did not come to rest in {seconds} s")

@@ -12,15 +12,14 @@ from shared.bus.kafka import open_kafka
 from shared.facts import CONSUMED_TOPICS
 from tests.bench import made
 from tests.bench.house import Base, BenchFailed, House, Worker
-from tests.bench.log import records
+from tests.bench.log import WAITING, records
 from tests.bench.table import Row, Sample, compared, say
 
 PROCESSES: Final = (1, 2, 3)
 _BEHIND: Final = """
-SELECT (SELECT count(*) FROM unnest($2::text[], $3::int[], $4::bigint[]) AS e(topic, part, ends)
-        LEFT JOIN bus.position p ON p.bus = $1 AND p.topic = e.topic AND p.part = e.part
-        WHERE coalesce(p.next, 0) < e.ends)
-     + (SELECT count(*) FROM scoring_state.dirty) + (SELECT count(*) FROM scoring_state.recheck)
+SELECT count(*) FROM unnest($2::text[], $3::int[], $4::bigint[]) AS e(topic, part, ends)
+LEFT JOIN bus.position p ON p.bus = $1 AND p.topic = e.topic AND p.part = e.part
+WHERE coalesce(p.next, 0) < e.ends
 """
 _APPLIED: Final = "SELECT coalesce(sum(facts), 0) FROM scoring.archive"
 
@@ -81,7 +80,7 @@ async def _fold(house: House, base: Base, facts: list[Outgoing]) -> float:
 async def _drained(bus: Bus, conn: asyncpg.Connection, count: int) -> float:
     ends = sorted((await bus.ends(CONSUMED_TOPICS)).items())
     for _ in range(12_000):
-        if not await conn.fetchval(_BEHIND, bus.id, *_columns(ends)):
+        if not await conn.fetchval(_BEHIND, bus.id, *_columns(ends)) and not await conn.fetchval(WAITING):
             ended = time.perf_counter()
             if await conn.fetchval(_APPLIED) != count:
                 raise BenchFailed(f"{await conn.fetchval(_APPLIED)} of {count} facts were applied")

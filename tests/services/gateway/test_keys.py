@@ -14,17 +14,9 @@ from services.gateway.settings import GatewaySettings
 from services.gateway.store import insert_key
 from shared.clock import Clock
 from shared.errors import Unauthorized
-from shared.postgres import Database, DatabaseSettings, open_database, tenant_transaction
+from shared.postgres import Database, tenant_transaction
 from shared.tenancy import Keyring, NewKey, new_key, parse_key
 from tests.conftest import TestDatabase
-
-
-@pytest.fixture
-async def db(database: TestDatabase) -> AsyncIterator[Database]:
-    settings = DatabaseSettings(database.owner_dsn, database.app_password, database.worker_password)
-    opened = await open_database(settings)
-    yield opened
-    await opened.close()
 
 
 async def tenant_with_admin(database: TestDatabase, db: Database, name: str) -> tuple[int, NewKey]:
