@@ -108,8 +108,8 @@ def day(text: str, field: str) -> str:
 
 def ident(text: str, field: str) -> str:
     """An id that may stand. Code: junk_id."""
-    # What neither is short nor has a blank at an end nor # cannot be junk: the hot path stops there.
-    if (len(text) < 10 or "#" in text or text[0] <= " " or text[-1] <= " ") and is_junk(text):
+    # What is neither short between its blanks nor has # cannot be junk: the hot path stops there.
+    if ("#" in text or len(text.strip()) < 10) and is_junk(text):
         raise Refused("junk_id", f"{field} is empty, a placeholder, or holds #")
     return text
 

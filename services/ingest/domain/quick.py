@@ -149,9 +149,12 @@ def are_odd(texts: Sequence[str]) -> bool:
 
 
 def have_odd_marks(texts: Sequence[str]) -> bool:
-    """Whether one of these ids holds # or has a blank at an end."""
+    """Whether one of these ids holds # or has a blank at an end; beyond ASCII there are more blanks, the Japanese one
+    among them."""
     told = "\n".join(["", *texts, ""])
-    return "#" in told or "\n " in told or " \n" in told
+    if "#" in told or "\n " in told or " \n" in told:
+        return True
+    return not told.isascii() and any(text != text.strip() for text in texts)
 
 
 def _are_small(body: bytes, plain: Plain, properties: int) -> bool:

@@ -75,6 +75,7 @@ REFUSED: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     (USAGE, {"id": "i" * 101}, "invalid_id"),
     (USAGE, {"id": 5}, "invalid_id"),
     (USAGE, {"id": ""}, "junk_id"),
+    (USAGE, {"person_id": "\u3000anonymous"}, "junk_id"),
     (USAGE, {"id": "a#b"}, "junk_id"),
     (USAGE, {"person_id": "p" * 201}, "invalid_person_id"),
     (USAGE, {"person_id": 12}, "invalid_person_id"),

@@ -97,6 +97,7 @@ def test_plain_facts_take_the_short_way() -> None:
 def test_one_fact_that_needs_a_second_look_takes_all_with_it_the_long_way() -> None:
     odds: list[dict[str, Any]] = [
         {"id": None}, {"id": "short"}, {"person_id": "has#inside"}, {"account_id": " undefined "}, {"type": "person"},
+        {"person_id": "\u3000anonymous"}, {"account_id": "undefined\u00a0"},
         {"properties": {"a": {}}}, {"properties": [1]}, {"properties": "{"}, {"properties": 5}, {"at": "soon"},
         {"at": "2026-11-21T21:00:00Z"}, {"at": "1890-01-01T00:00:00Z"}, {"event": "a\tb"}, {"x": 1}, {"count": 0},
     ]  # fmt: skip
@@ -141,7 +142,7 @@ def test_calls_that_need_a_second_look_take_the_long_way() -> None:
         {"context": {}, "properties": {"groupId": "other-account"}}, {"context": {"groupId": "null"}},
         {"context": {"groupId": 5}}, {"timestamp": None}, {"timestamp": "2015-2-02"}, {"event": "e" * 201},
         {"messageId": "message-0001\0"}, {"userId": "person-\x000001"}, {"event": "a\0b"}, {"event": "a\\b"},
-        {"context": {"groupId": "account\x0001"}},
+        {"context": {"groupId": "account\x0001"}}, {"userId": "\u3000anonymous"}, {"userId": "anonymous\u2003"},
     ):  # fmt: skip
         assert not agree_on_call(batch(TRACK, TRACK | odd)), odd
     assert not agree_on_call(batch({**TRACK, "context": {}}, context={"groupId": "of-the-batch"}))
